@@ -1,0 +1,82 @@
+# make help lists the targets.
+SHELL := /bin/bash
+GO ?= go
+CLANG ?= clang-19
+STRIP ?= llvm-strip-19
+CLANG_FORMAT ?= clang-format-19
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# What the build and the tests need beyond Go, as Debian 12 packages.
+BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
+TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl
+
+export CGO_ENABLED := 0
+export BPF2GO_CC := $(CLANG)
+export BPF2GO_STRIP := $(STRIP)
+export BPF2GO_CFLAGS := -O2 -g -mcpu=v3 -Wall -Wextra -Wpadded -Werror -I/usr/include/$(shell uname -m)-linux-gnu
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
+
+.PHONY: run
+run: build ## build, and show fanlight at work in a network of its own (needs root)
+	bin/fanlight demo $(ARGS)
+
+.PHONY: build
+build: ## build bin/fanlight (the kernel programs are in the tree, compiled)
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/fanlight ./cmd/fanlight
+
+.PHONY: deps
+deps: ## install the Debian packages that the tests need (needs root)
+	@missing=; for p in $(TEST_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+.PHONY: generate
+generate: ## compile the kernel programs and regenerate what is made from tables
+	$(GO) generate ./...
+
+.PHONY: test
+test: deps lint check-generated test-go test-kernels ## run all tests, as CI does (needs root)
+
+.PHONY: test-go
+test-go: ## run the Go tests: unit, kernel programs, end to end in namespaces (needs root)
+	REQUIRE_BPF=1 $(GO) test -count=1 -p 1 -timeout 40m ./...
+
+.PHONY: test-kernels
+test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
+	test/kernels/run.sh
+
+.PHONY: bench
+bench: ## compare forwarding with the Linux bridge, ip_mroute and tc mirred (needs root, minutes; ARGS=-quick)
+	nice -n -20 $(GO) run ./test/bench $(ARGS)
+
+.PHONY: check-generated
+check-generated: ## compile and generate again, and fail on a difference
+	@before=$$(git ls-files -z '*.o' '*_bpfel.go' docs | xargs -0 sha256sum); $(MAKE) --no-print-directory generate >/dev/null; \
+	after=$$(git ls-files -z '*.o' '*_bpfel.go' docs | xargs -0 sha256sum); \
+	if [ "$$before" != "$$after" ]; then diff <(echo "$$before") <(echo "$$after"); \
+	  echo "generated files were stale: run make generate and commit"; exit 1; fi
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, clang-format
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(CLANG_FORMAT) --dry-run -Werror bpf/*.h bpf/*.bpf.c test/bench/*.bpf.c
+
+# Apart from lint, because it asks a vulnerability database on the internet.
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in what is linked (needs vuln.go.dev)
+	$(GO) tool govulncheck ./...
+
+.PHONY: fmt
+fmt: ## format Go and C
+	gofmt -w $$(git ls-files '*.go')
+	$(CLANG_FORMAT) -i bpf/*.h bpf/*.bpf.c test/bench/*.bpf.c
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
