@@ -1,0 +1,3 @@
+package exporters
+
+//go:generate go test -run "TestMappingIsFresh|TestFormatGolden|TestSyslogGolden" . -update
