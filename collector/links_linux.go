@@ -1,0 +1,125 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// linkWatcher tells of interfaces that appear, change and vanish.
+type linkWatcher struct {
+	ns *namespace
+	// resync is called when changes may have been missed, update for each
+	// change, removed when an interface is gone.
+	resync  func([]netlink.Link) error
+	update  func(netlink.Link) error
+	removed func(ifindex uint32) error
+}
+
+// watch returns when ctx is done. After an overrun of the socket, or any other
+// error, it subscribes and lists anew, so that no interface stays unnoticed.
+func (w *linkWatcher) watch(ctx context.Context, subscribed func()) error {
+	for {
+		err := w.follow(ctx, subscribed)
+		if ctx.Err() != nil {
+			return nil
+		}
+		subscribed = func() {}
+		if err != nil && !errors.Is(err, errOverrun) {
+			return err
+		}
+	}
+}
+
+var errOverrun = errors.New("netlink messages were lost")
+
+func (w *linkWatcher) follow(ctx context.Context, subscribed func()) error {
+	updates, done := make(chan netlink.LinkUpdate, 256), make(chan struct{})
+	defer close(done)
+	overrun := make(chan error, 1)
+	// On the namespace's thread: to enter the namespace anew would need
+	// CAP_SYS_ADMIN, which is given up after the start.
+	err := w.ns.do(func() error {
+		return netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
+			ReceiveBufferSize: 4 << 20,
+			ErrorCallback: func(err error) {
+				select {
+				case overrun <- err:
+				default:
+				}
+			},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("watch interfaces: %w", err)
+	}
+	links, err := w.ns.handle.LinkList()
+	if err != nil {
+		return fmt.Errorf("list interfaces: %w", err)
+	}
+	if err := w.resync(links); err != nil {
+		return err
+	}
+	subscribed()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-overrun:
+			return errOverrun
+		case u, ok := <-updates:
+			if !ok {
+				return errOverrun
+			}
+			if err := w.handle(u); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (w *linkWatcher) handle(u netlink.LinkUpdate) error {
+	if u.Header.Type == unix.RTM_DELLINK {
+		if u.IfInfomsg.Family == unix.AF_BRIDGE {
+			return nil // left a bridge, still there
+		}
+		return w.removed(uint32(u.Index))
+	}
+	return w.update(u.Link)
+}
+
+// addressesOf returns the addresses that queries on the interface come from.
+func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr) {
+	addrs, err := h.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return v4, v6 // without an address queries come from 0.0.0.0
+	}
+	for _, a := range addrs {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if !ok {
+			continue
+		}
+		ip = ip.Unmap()
+		switch {
+		case ip.Is4() && !v4.IsValid():
+			v4 = ip
+		case ip.Is6() && ip.IsLinkLocalUnicast() && !v6.IsValid():
+			v6 = ip
+		}
+	}
+	return v4, v6
+}
+
+// waitUntil waits until the monotonic deadline or ctx is done.
+func waitUntil(ctx context.Context, timer *time.Timer, d time.Duration) {
+	timer.Reset(d)
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
