@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fanlight-io/fanlight/collector"
+	"github.com/fanlight-io/fanlight/lab"
+)
+
+const reloadOK = "fanlight_config_last_reload_successful"
+
+// put writes a configuration and reloads it, as SIGHUP does.
+func (a *agent) put(cfg string) error {
+	a.t.Helper()
+	if err := os.WriteFile(a.path, []byte(cfg), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	return a.reload(a.path)
+}
+
+func TestABadReloadChangesNothing(t *testing.T) {
+	untilClean(t, func(t *testing.T, n *lab.Net) (out outcome) {
+		a := startAgent(t, n, quickQuerier)
+		r := joinGroup(t, n.Host("sub"), testGroup)
+		a.waitMembers("239.1.1.1", 1)
+		stream, err := n.Host("pub").Stream(lab.SendConfig{Group: testGroup, Port: 5000, Rate: 5000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, cfg := range map[string]string{
+			"syntax":             "domains: [",
+			"unknown key":        strings.Replace(a.cfg, "ports:", "prots:", 1),
+			"one domain is bad":  strings.Replace(a.cfg, "domains:", "domains:\n  - {name: x, ports: [none], unregistered: perhaps}", 1),
+			"limits do not fit":  strings.Replace(a.cfg, quickQuerier, "limits: {groups: 100000}", 1),
+			"needs a restart":    a.cfg + "tables: {groups: 100}\n",
+			"exporter changed":   strings.Replace(a.cfg, "type: file", "type: file, mode: \"0640\"", 1),
+			"other redaction":    strings.Replace(a.cfg, "profile: reveal", "profile: default", 1),
+			"too many of a kind": strings.Replace(a.cfg, "domains:", "tables: {domains: 2}\ndomains:\n  - {name: x, ports: [none]}", 1),
+		} {
+			if err := a.put(cfg); err == nil {
+				t.Errorf("%s: accepted", name)
+			}
+			if s := a.scrape(); s[reloadOK] != 0 {
+				t.Errorf("%s: %s is %v", name, reloadOK, s[reloadOK])
+			}
+		}
+		if err := a.put(a.cfg); err != nil {
+			t.Error(err)
+		}
+		if s := a.scrape(); s[reloadOK] != 1 {
+			t.Errorf("%s is %v after a good one", reloadOK, s[reloadOK])
+		}
+		out.demandAll(t, a.scrape, n, stream, r)
+		return out
+	}, "pub", "sub")
+}
+
+// demandAll ends the stream and demands all of it at the receivers.
+func (o *outcome) demandAll(t *testing.T, scrape func() series, n *lab.Net, stream *lab.Stream, receivers ...*lab.Receiver) {
+	t.Helper()
+	sent, err := stream.Stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sent == 0 {
+		t.Error("nothing was sent")
+	}
+	if err := n.WaitQuiet(soon(t), 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range receivers {
+		if got := r.Report().Streams[stream.ID]; got.Distinct != sent || got.Duplicated != 0 {
+			o.wrong("receiver %d: sent %d, got %+v", i, sent, got)
+		}
+	}
+	o.lost(t, scrape(), n)
+}
+
+func TestAReloadThatNeedsARestartSaysSo(t *testing.T) {
+	was, err := parseConfig(strings.NewReader("domains: [{name: a, ports: [p0]}]\nevents: [{type: stdout}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, extra := range []string{"events: [{type: stdout}, {type: stdout}]", "metrics: {listen: 127.0.0.1:1}", "redact: {profile: reveal}"} {
+		cfg := "domains: [{name: a, ports: [p0]}]\n" + extra
+		now, err := parseConfig(strings.NewReader(cfg))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := was.fixed(now); !errors.Is(err, collector.ErrNeedsRestart) {
+			t.Errorf("%s: got %v", extra, err)
+		}
+	}
+	if err := was.fixed(was); err != nil {
+		t.Errorf("unchanged: got %v", err)
+	}
+}
+
+func TestAReloadLosesNothingOfWhatStays(t *testing.T) {
+	untilClean(t, func(t *testing.T, n *lab.Net) (out outcome) {
+		cfg, events := agentConfig(t, n, quickQuerier)
+		narrow := strings.Replace(cfg, `ports: ["p-*"]`, `ports: ["p-a*"]`, 1)
+		a := startConfig(t, narrow, events)
+		r := joinGroup(t, n.Host("a2"), testGroup)
+		a.waitMembers("239.1.1.1", 1)
+		stream, err := n.Host("a1").Stream(lab.SendConfig{Group: testGroup, Port: 5000, Rate: 5000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := joinGroup(t, n.Host("b1"), testGroup)
+		wide := strings.Replace(cfg, "domains:", "domains:\n  - {name: other, ports: [p-b2], "+quickQuerier+"}", 1)
+		wide = strings.Replace(wide, quickQuerier+"\nnetns", quickQuerier+"\n    limits: {groups: 10, streams_per_group: 3}\n    router_ports: [p-a3]\n    sample: 1000\nnetns", 1)
+		if err := a.put(wide); err != nil {
+			t.Fatal(err)
+		}
+		a.waitMembers("239.1.1.1", 2)
+		if err := late.Wait(soon(t), 100); err != nil {
+			t.Error(err)
+		}
+		router, err := n.Host("a3").CountFrames("", func(b []byte) bool { return len(b) > 23 && b[23] == 17 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.wait("the new router port gets the group", func(series) bool { return router.Count().Frames > 0 })
+		a.wait("ports of the new domain", func(s series) bool {
+			return s.sum("fanlight_packets_seen_total", `interface="p-b2"`) > 0
+		})
+		if err := a.put(narrow); err != nil {
+			t.Fatal(err)
+		}
+		a.waitMembers("239.1.1.1", 1)
+		if s := a.scrape(); s.sum("fanlight_igmp_messages_total", `domain="other"`) != 0 {
+			t.Errorf("the other domain is still there: %v", s.family("fanlight_igmp_messages_total"))
+		}
+		out.demandAll(t, a.scrape, n, stream, r)
+		return out
+	}, "a1", "a2", "a3", "b1", "b2")
+}
+
+func TestSIGHUPReloads(t *testing.T) {
+	untilClean(t, func(t *testing.T, n *lab.Net) (out outcome) {
+		cfg, _ := agentConfig(t, n, quickQuerier)
+		p := startProcess(t, cfg)
+		path := p.cmd.Args[len(p.cmd.Args)-1]
+		if err := os.WriteFile(path, []byte("domain: []\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		hangUp(t, p)
+		p.wait("the refusal shows", func(s series) bool { return s[reloadOK] == 0 })
+		if !strings.Contains(p.output(), `did you mean \"domains\"`) {
+			t.Errorf("log says nothing about the key:\n%s", p.output())
+		}
+		good := strings.Replace(cfg, quickQuerier, quickQuerier+"\n    unregistered: drop", 1) + "metrics: {listen: 127.0.0.1:0}\n"
+		if err := os.WriteFile(path, []byte(good), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		hangUp(t, p)
+		p.wait("the good one shows", func(s series) bool { return s[reloadOK] == 1 })
+		nobody := netip.MustParseAddr("239.9.9.9")
+		probe(t, n, "pub", nobody, 10)
+		p.wait("policy drops what nobody joined", func(s series) bool {
+			return s.sum("fanlight_drops_total", `group="239.9.9.9"`, `reason="unregistered"`) == 10
+		})
+		return out
+	}, "pub", "sub")
+}

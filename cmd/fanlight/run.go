@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fanlight-io/fanlight/collector"
+	"github.com/fanlight-io/fanlight/exporters"
+	"github.com/fanlight-io/fanlight/redact"
+)
+
+func newRun(e env) *cobra.Command {
+	var path, level string
+	var check bool
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Forward multicast between the ports of each domain",
+		Long: `Run attaches to the ports of each domain, learns by IGMP and MLD who wants
+which group, and replicates packets in the kernel to those ports.
+
+SIGHUP reads the configuration again; a bad one is refused as a whole and the
+old one goes on. SIGTERM stops the agent; the kernel goes on forwarding to the
+members known then, until another agent takes over or 'fanlight detach'.
+
+Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON, and
+CAP_SYS_ADMIN if 'netns' names another network namespace. Once it forwards, it
+keeps CAP_BPF and CAP_NET_ADMIN only: files that SIGHUP opens again must belong
+to the user that it runs as.`,
+		Example: `  fanlight run --config /etc/fanlight/fanlight.yaml
+  fanlight run --config fanlight.yaml --check`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return fmt.Errorf("%w: --config FILE is needed", errUsage)
+			}
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			if err := need("fanlight run", runRights(cfg.Netns)...); err != nil {
+				return err
+			}
+			if check {
+				return checkConfig(e, cfg, path)
+			}
+			log, err := newLog(e, level)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), e, log, path, cfg)
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration `file` (YAML)")
+	cmd.Flags().BoolVar(&check, "check", false, "load and verify everything, attach nothing, and exit")
+	cmd.Flags().StringVar(&level, "log-level", "info", "least `level` of log lines: debug, info, warn or error")
+	return cmd
+}
+
+func newLog(e env, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("%w: --log-level: %v", errUsage, err)
+	}
+	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: l})), nil
+}
+
+// checkConfig does everything that run does, in pins of its own, but attach.
+func checkConfig(e env, cfg config, path string) error {
+	dir := cfg.BPFFS
+	if dir == "" {
+		dir = collector.DefaultBPFFS
+	}
+	notes, err := collector.Check(cfg.Config, fmt.Sprintf("%s-check-%d", filepath.Clean(dir), os.Getpid()))
+	if err != nil {
+		return err
+	}
+	for _, n := range notes {
+		fmt.Fprintln(e.stdout, "note:", n)
+	}
+	fmt.Fprintf(e.stdout, "%s is valid, and its programs load\n", path)
+	return nil
+}
+
+// service is a running agent with its exporters.
+type service struct {
+	agent   *collector.Agent
+	policy  *redact.Policy
+	metrics *redact.Metrics
+	page    *exporters.Prometheus
+	reopen  []exporters.Reopener
+	listen  net.Listener
+	cfg     config
+
+	reloadOK   *redact.Series
+	reloadTime *redact.Series
+}
+
+// newService opens what cfg asks for. Listeners and files are open when it
+// returns; close what it returned if it is not run.
+func newService(cfg config, log *slog.Logger) (s *service, err error) {
+	origin, err := redact.LocalOrigin()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := redact.NewPolicy(cfg.Redact, origin)
+	if err != nil {
+		return nil, fmt.Errorf("redact: %w", err)
+	}
+	if policy.Ephemeral() && cfg.Redact.Profile != redact.RevealProfile {
+		log.Warn("pseudonyms will change at a restart: neither redact.key_file nor redact.key_credential is set")
+	}
+	s = &service{cfg: cfg, policy: policy}
+	if s.metrics, err = policy.NewMetrics(cfg.Metrics.MetricsConfig); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	s.metrics.Series(redact.BuildInfo, buildLabels()...).Set(1)
+	s.reloadOK = s.metrics.Series(redact.ConfigLastReloadOK)
+	s.reloadTime = s.metrics.Series(redact.ConfigLastReloadSuccess)
+	s.reloaded(true)
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.page = exporters.NewPrometheus(s.metrics, registry)
+	sinks, err := s.openSinks()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Metrics.Listen != "" {
+		if s.listen, err = net.Listen("tcp", cfg.Metrics.Listen); err != nil {
+			closeSinks(sinks)
+			return nil, fmt.Errorf("metrics.listen: %w", err)
+		}
+	}
+	s.agent = collector.New(cfg.Config, collector.Deps{
+		Policy: policy, Metrics: s.metrics, Registry: registry, Sinks: sinks, Log: log,
+	})
+	return s, nil
+}
+
+func (s *service) openSinks() (sinks []collector.NamedSink, err error) {
+	for i, e := range s.cfg.Events {
+		x, err := e.own.Open()
+		if err != nil {
+			closeSinks(sinks)
+			return nil, fmt.Errorf("events[%d]: %w", i, err)
+		}
+		if r, ok := x.(exporters.Reopener); ok {
+			s.reopen = append(s.reopen, r)
+		}
+		name := exporterName(i, e)
+		if counter, ok := x.(exporters.Counter); ok {
+			s.countActions(name, counter)
+		}
+		sinks = append(sinks, collector.NamedSink{Name: name, Sink: x, Permanent: exporters.IsPermanent, QueueRecords: e.QueueRecords})
+	}
+	return sinks, nil
+}
+
+// exporterName is what the i-th exporter is called in metrics.
+func exporterName(i int, e eventConfig) string {
+	if i == 0 {
+		return e.typ
+	}
+	return fmt.Sprintf("%s_%d", e.typ, i)
+}
+
+// countActions shows on the metrics page what an exporter counts by itself.
+func (s *service) countActions(exporter string, c exporters.Counter) {
+	series := map[string]*redact.Series{}
+	for action := range c.Counts() {
+		series[action] = s.metrics.Series(redact.SinkActions, redact.Name(exporter), redact.Name(action))
+	}
+	s.metrics.OnScrape(func() {
+		for action, n := range c.Counts() {
+			series[action].Set(n)
+		}
+	})
+}
+
+func closeSinks(sinks []collector.NamedSink) {
+	for _, s := range sinks {
+		s.Sink.Close(context.Background())
+	}
+}
+
+// metricsAddress is where the page is, "" for nowhere.
+func (s *service) metricsAddress() string {
+	if s.listen == nil {
+		return ""
+	}
+	return s.listen.Addr().String()
+}
+
+// run serves until ctx is done.
+func (s *service) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if s.listen != nil {
+		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
+	}
+	g.Go(func() error { return s.agent.Run(ctx) })
+	return g.Wait()
+}
+
+// reload puts a new configuration in force, or leaves the old one.
+func (s *service) reload(path string) error {
+	cfg, err := loadConfig(path)
+	if err == nil {
+		err = s.cfg.fixed(cfg)
+	}
+	if err == nil {
+		err = s.policy.ReloadKeys()
+	}
+	if err == nil {
+		err = s.agent.Reload(cfg.Config)
+	}
+	s.reloaded(err == nil)
+	if err != nil {
+		return err
+	}
+	s.cfg = cfg
+	var errs []error
+	for _, r := range s.reopen {
+		errs = append(errs, r.Reopen())
+	}
+	return errors.Join(errs...)
+}
+
+// fixed returns an error if next changes what only a restart can change; the
+// agent refuses the rest itself.
+func (c config) fixed(next config) error {
+	for _, part := range []struct {
+		key      string
+		was, now any
+	}{
+		{"metrics", c.Metrics, next.Metrics}, {"events", c.Events, next.Events}, {"redact", c.Redact, next.Redact},
+	} {
+		if !reflect.DeepEqual(part.was, part.now) {
+			return fmt.Errorf("%s changed: %w", part.key, collector.ErrNeedsRestart)
+		}
+	}
+	return nil
+}
+
+func (s *service) reloaded(ok bool) {
+	if !ok {
+		s.reloadOK.Set(0)
+		return
+	}
+	s.reloadOK.Set(1)
+	s.reloadTime.SetFloat(float64(time.Now().UnixNano()) / 1e9)
+}
+
+func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) error {
+	s, err := newService(cfg, log)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.agent.Ready():
+		}
+		if e.confine != nil {
+			if err := e.confine(); errors.Is(err, syscall.ENOTSUP) {
+				log.Warn("capabilities are kept: this binary was built with cgo")
+			} else if err != nil {
+				return err
+			}
+		}
+		log.Info("forwarding", "metrics", s.metricsAddress())
+		return nil
+	})
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-e.reload:
+				if err := s.reload(path); err != nil {
+					log.Error("configuration refused; the old one goes on", "error", err)
+					continue
+				}
+				log.Info("configuration reloaded")
+			}
+		}
+	})
+	return g.Wait()
+}
