@@ -171,9 +171,10 @@ func TestFullVethRing(t *testing.T) {
 	}
 	addXDP(t, r.ports[2].Far)
 	copies := r.repeatPort(t, "239.1.1.1", 2)
-	frame := bpftest.UDP(sender, "239.1.1.1", "x").Bytes()
+	r.attach(t, 1) // during a test run of older kernels an interrupt may empty the ring
 	before := r.state(t)
-	r.run(t, 1, frame, 1)
+	r.captures[1].Inject(t, bpftest.UDP(sender, "239.1.1.1", "x").Bytes())
+	eventually(t, "packet counted", func() bool { return r.state(t).since(before).Ports["p1"].Forwarded == 1 })
 	arrived := uint64(len(r.captures[2].Frames(t)))
 	got := r.state(t).since(before)
 	lost := got.Failures["ring_full 239.1.1.1 p2"].Packets

@@ -104,11 +104,16 @@ func addSwitchAddress(t *testing.T, n *lab.Net, h *lab.Host) {
 	}
 }
 
+// noQuerier keeps the agent from asking: hosts may take ten seconds to answer,
+// in the middle of what a test counts.
+const noQuerier = "querier: {mode: off}"
+
 // Everything that is no IP multicast goes to the switch's stack untouched, and
 // to no other port.
 func TestOtherTrafficPassesUntouched(t *testing.T) {
 	n := newNet(t, "pub", "other")
-	a := startAgent(t, n)
+	a := startAgent(t, n, noQuerier)
+	quiet(t, n) // the hosts' reports of their own addresses are over
 	pub := n.Host("pub")
 	arp := frame.Ethernet{Dst: frame.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, Src: macOf(pub), Type: unix.ETH_P_ARP}.Wrap(make([]byte, 46))
 	lldp := frame.Ethernet{Dst: frame.MAC{0x01, 0x80, 0xc2, 0, 0, 0x0e}, Src: macOf(pub), Type: 0x88cc}.Wrap(make([]byte, 60))
@@ -145,7 +150,7 @@ func TestOtherTrafficPassesUntouched(t *testing.T) {
 // Every packet that came in on a port has one verdict.
 func TestVerdictsAddUpToWhatThePortsSaw(t *testing.T) {
 	n := newNet(t, "pub", "sub", "idle")
-	a := startAgent(t, n, "unregistered: drop", `allow: ["239.5.1.0/24", "ff00::/8"]`)
+	a := startAgent(t, n, noQuerier, "unregistered: drop", `allow: ["239.5.1.0/24", "ff00::/8"]`)
 	quiet(t, n)
 	seen, received := portsSeen(t, n, a)
 	joined := addr("239.5.1.1")
