@@ -22,8 +22,10 @@ import (
 //
 // Export is not called concurrently with itself and must not retain batch. It
 // returns when ctx is done. After an error the whole batch may be exported
-// again: records that arrived twice have the same event_id. Wrap an error with
-// Permanent if a retry can't help. After Close, Export returns ErrClosed.
+// again: records that arrived twice have the same event_id. An error that is an
+// [Undelivered] tells which records are concerned, [RetryAfter] when to come
+// back. Wrap an error with Permanent if a retry can't help. After Close, Export
+// returns ErrClosed.
 type Exporter interface {
 	Export(ctx context.Context, batch []redact.Record) error
 	Close(ctx context.Context) error
