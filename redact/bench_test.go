@@ -73,3 +73,28 @@ func BenchmarkPseudonymMiss(b *testing.B) {
 		records = p.Apply(records[:0], batch)
 	}
 }
+
+func BenchmarkAppendBatch(b *testing.B) {
+	records := redacttest.Policy(b, redact.DefaultProfile).Apply(nil, redacttest.Busy(0, 256))
+	payload := redact.AppendBatch(nil, records)
+	b.ReportAllocs()
+	for b.Loop() {
+		payload = redact.AppendBatch(payload[:0], records)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(records)), "ns/record")
+	b.ReportMetric(float64(len(payload))/float64(len(records)), "bytes/record")
+}
+
+func BenchmarkReadBatch(b *testing.B) {
+	records := redacttest.Policy(b, redact.DefaultProfile).Apply(nil, redacttest.Busy(0, 256))
+	payload := redact.AppendBatch(nil, records)
+	var reader redact.BatchReader
+	var err error
+	b.ReportAllocs()
+	for b.Loop() {
+		if records, err = reader.Read(records[:0], payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(records)), "ns/record")
+}
