@@ -2,8 +2,10 @@ package spool
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,4 +128,13 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("%s: not within 10 s", what)
 		}
 	}
+}
+
+// newSegmentHeaderOf is the header of a segment of another version.
+func newSegmentHeaderOf(t testing.TB, version uint32) []byte {
+	t.Helper()
+	b := newSegmentHeader(7)
+	binary.LittleEndian.PutUint32(b[8:], version)
+	binary.LittleEndian.PutUint32(b[16:], crc32.Checksum(b[:16], castagnoli))
+	return b
 }
