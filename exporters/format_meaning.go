@@ -64,6 +64,7 @@ var meanings = map[string]meaning{
 	"loss.decode": {"Events lost in decoding", medium, true},
 	"loss.redact": {"Events lost in redaction", medium, true},
 	"loss.queue":  {"Events lost in a queue", medium, true},
+	"loss.spool":  {"Events lost in a spool", medium, true},
 	"loss.export": {"Events lost in export", medium, true},
 }
 

@@ -83,6 +83,9 @@ type Override struct {
 	Typed bool `yaml:"typed"`
 	// Rules come before those of the base, or, with a profile, instead of them.
 	Rules []Rule `yaml:"rules"`
+	// Fields are the names of the fields that leave, besides those without which
+	// a record is of no use; empty: all that the policy lets out.
+	Fields []string `yaml:"-"`
 }
 
 // With returns the configuration of an exporter whose section holds o. Keys and
@@ -92,8 +95,39 @@ func (c Config) With(o Override) Config {
 		c.Profile, c.Typed, c.Rules = o.Profile, false, nil
 	}
 	c.Typed = c.Typed || o.Typed
-	c.Rules = slices.Concat(o.Rules, c.Rules)
+	c.Rules = slices.Concat(o.fieldRule(), o.Rules, c.Rules)
 	return c
+}
+
+// fieldRule drops every field that o does not choose, before any other rule
+// has a say.
+func (o Override) fieldRule() []Rule {
+	if len(o.Fields) == 0 {
+		return nil
+	}
+	r := Rule{Name: "fields", Action: drop.String()}
+	for f := range numFields {
+		if droppable(f) && !slices.Contains(o.Fields, fields[f].Name) {
+			r.Fields = append(r.Fields, fields[f].Name)
+		}
+	}
+	if len(r.Fields) == 0 {
+		return nil
+	}
+	return []Rule{r}
+}
+
+func droppable(f field) bool { return !f.fixed() && slices.Contains(actionsFor[fields[f].Class], drop) }
+
+// Validate checks the names of fields; the rest is checked as part of a
+// [Config].
+func (o Override) Validate() error {
+	for _, name := range o.Fields {
+		if _, ok := fieldNamed(name); !ok {
+			return fmt.Errorf("fields: no field %q; docs/events.md lists them", name)
+		}
+	}
+	return nil
 }
 
 const (

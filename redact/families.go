@@ -63,6 +63,14 @@ const (
 	EventsProduced
 	EventsLost
 	SinkEvents
+	SinkLost
+	SinkRecovered
+	SinkWaiting
+	SinkLag
+	SinkRetries
+	SinkFailing
+	SpoolBytes
+	SpoolCapacity
 	Redactions
 	SinkActions
 	RedactionFailures
@@ -86,6 +94,8 @@ var (
 	byReason    = LabelInfo{"reason", Public}
 	byTable     = LabelInfo{"table", Public}
 	byKind      = LabelInfo{"kind", Public}
+	byExporter  = LabelInfo{"exporter", Public}
+	byStage     = LabelInfo{"stage", Public}
 
 	groupLabels  = []LabelInfo{byDomain, byVLAN, byGroup}
 	portLabels   = []LabelInfo{byDomain, byVLAN, byGroup, byInterface}
@@ -124,13 +134,22 @@ var families = [numFamilies]FamilyInfo{
 	TableRefused:   {"fanlight_table_refused_total", "Entries that found no room in the table; what they count went to a common entry.", CounterType, "entries", []LabelInfo{byTable}},
 	EventsProduced: {"fanlight_events_produced_total", "Events made, in the kernel and in the agent.", CounterType, "events", []LabelInfo{byKind}},
 	EventsLost: {"fanlight_events_lost_total", "Events lost on the way out, by stage and reason.", CounterType, "events",
-		[]LabelInfo{{"stage", Public}, byReason}},
-	SinkEvents: {"fanlight_sink_events_total", "Events handed to the exporter, by what became of them.", CounterType, "events",
-		[]LabelInfo{{"exporter", Public}, {"outcome", Public}}},
+		[]LabelInfo{byStage, byReason}},
+	SinkEvents: {"fanlight_sink_events_total", "Events that the exporter is done with, by what became of them: delivered, filtered or lost.", CounterType, "events",
+		[]LabelInfo{byExporter, {"outcome", Public}}},
+	SinkLost: {"fanlight_sink_lost_total", "Events that the exporter lost, by stage and reason.", CounterType, "events",
+		[]LabelInfo{byExporter, byStage, byReason}},
+	SinkRecovered: {"fanlight_sink_recovered_total", "Events that an earlier agent left in the exporter's spool.", CounterType, "events", []LabelInfo{byExporter}},
+	SinkWaiting:   {"fanlight_sink_waiting", "Events that wait for the exporter now, in memory and in its spool.", GaugeType, "events", []LabelInfo{byExporter}},
+	SinkLag:       {"fanlight_sink_lag_seconds", "Age of the oldest event that waits for the exporter.", GaugeType, "seconds", []LabelInfo{byExporter}},
+	SinkRetries:   {"fanlight_sink_retries_total", "Exports that were to be repeated.", CounterType, "exports", []LabelInfo{byExporter}},
+	SinkFailing:   {"fanlight_sink_failing", "1 if the exporter's last export failed.", GaugeType, "", []LabelInfo{byExporter}},
+	SpoolBytes:    {"fanlight_spool_bytes", "Size of the exporter's spool on disk.", GaugeType, "bytes", []LabelInfo{byExporter}},
+	SpoolCapacity: {"fanlight_spool_capacity_bytes", "Size that the exporter's spool may have.", GaugeType, "bytes", []LabelInfo{byExporter}},
 	Redactions: {"fanlight_redactions_total", "Fields of events that were not kept as they are, by the exporter whose policy it was, or default.", CounterType, "fields",
-		[]LabelInfo{{"exporter", Public}, {"field", Public}, {"action", Public}}},
+		[]LabelInfo{byExporter, {"field", Public}, {"action", Public}}},
 	SinkActions: {"fanlight_sink_actions_total", "What an exporter did besides delivering, such as rotating a file, connecting, or cutting off a long message.", CounterType, "actions",
-		[]LabelInfo{{"exporter", Public}, {"action", Public}}},
+		[]LabelInfo{byExporter, {"action", Public}}},
 	RedactionFailures: {"fanlight_redaction_failures_total", "Events and series dropped because they could not be redacted.", CounterType, "events",
 		[]LabelInfo{byReason}},
 	SeriesOverflow: {"fanlight_series_overflow_total", "Series folded into the metric's other series because its budget was spent.", CounterType, "series",

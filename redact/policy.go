@@ -67,6 +67,9 @@ func (p *Policy) For(exporter string, o Override) (*Policy, error) {
 	if exporter == "" || !isIdentifier(exporter) {
 		return nil, fmt.Errorf("exporter name %q: want letters, digits and underscores", exporter)
 	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
 	cfg := p.cfg.With(o)
 	if err := cfg.Validate(); err != nil {
 		return nil, err

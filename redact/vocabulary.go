@@ -10,7 +10,7 @@ var (
 		bpf.KindDrop:        {"packet", "copy"},
 		bpf.KindMembership:  {"joined", "left", "expired", "changed", "refused"},
 		bpf.KindQuerier:     {"elected", "heard", "replaced", "lost", "router_learned", "router_expired"},
-		bpf.KindLoss:        {"ring", "decode", "redact", "queue", "export"},
+		bpf.KindLoss:        {"ring", "decode", "redact", "queue", "spool", "export"},
 	}
 	protocols   = []string{"igmpv1", "igmpv2", "igmpv3", "mldv1", "mldv2", "pimv2", "mrd", "other", "static"}
 	filterModes = []string{"include", "exclude"}
