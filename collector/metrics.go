@@ -84,6 +84,8 @@ func (t *seriesTable) labels(k seriesKey) []redact.Label {
 		return []redact.Label{domain, redact.VLAN(k.group.VLAN), redact.Addr(k.source)}
 	case redact.SinkEvents, redact.EventsLost:
 		return []redact.Label{word(0), word(1)}
+	case redact.SinkLost:
+		return []redact.Label{word(0), word(1), word(2)}
 	default:
 		return []redact.Label{word(0)}
 	}
@@ -235,34 +237,46 @@ func (t *seriesTable) readTables() error {
 
 func (t *seriesTable) readEvents() error {
 	p := t.agent.pipe
-	made, err := p.produced()
+	counts, err := t.agent.dp.EventCounts()
 	if err != nil {
 		return err
 	}
+	made := p.produced(counts)
 	for _, kind := range bpf.Kinds() {
 		t.set(seriesKey{family: redact.EventsProduced, words: [3]string{kind.String()}}, made[kind])
 	}
-	l, err := p.losses()
-	if err != nil {
-		return err
+	for at, n := range p.losses(counts) {
+		t.set(seriesKey{family: redact.EventsLost, words: [3]string{at.Stage, at.Reason}}, n)
 	}
-	for _, s := range []struct {
-		stage, reason string
-		n             uint64
-	}{
-		{"ring", "full", l.ring}, {"decode", "bad_record", l.decode}, {"queue", "agent_full", l.agent},
-		{"redact", "refused", l.redact}, {"queue", "full", l.queue}, {"export", "failed", l.export},
-	} {
-		t.set(seriesKey{family: redact.EventsLost, words: [3]string{s.stage, s.reason}}, s.n)
+	sinks, err := p.sinks()
+	for i := range sinks {
+		t.setSink(&sinks[i])
 	}
-	for _, q := range p.queues {
-		for outcome, n := range map[string]uint64{
-			"delivered": q.delivered.Load(), "queue_full": q.full.Load(), "failed": q.failed.Load(),
-		} {
-			t.set(seriesKey{family: redact.SinkEvents, words: [3]string{q.Name, outcome}}, n)
-		}
+	return err
+}
+
+// setSink shows one exporter's part of the loss equation.
+func (t *seriesTable) setSink(s *SinkStatus) {
+	for at, n := range s.Lost {
+		t.set(seriesKey{family: redact.SinkLost, words: [3]string{s.Name, at.Stage, at.Reason}}, n)
 	}
-	return nil
+	for outcome, n := range map[string]uint64{"delivered": s.Delivered, "filtered": s.Filtered, "lost": s.TotalLost()} {
+		t.set(seriesKey{family: redact.SinkEvents, words: [3]string{s.Name, outcome}}, n)
+	}
+	name := [3]string{s.Name}
+	t.set(seriesKey{family: redact.SinkRecovered, words: name}, s.Recovered)
+	t.set(seriesKey{family: redact.SinkWaiting, words: name}, s.Waiting)
+	t.get(seriesKey{family: redact.SinkLag, words: name}).SetFloat(s.LagSeconds)
+	t.set(seriesKey{family: redact.SinkRetries, words: name}, s.Retries)
+	failing := uint64(0)
+	if s.Failing {
+		failing = 1
+	}
+	t.set(seriesKey{family: redact.SinkFailing, words: name}, failing)
+	if s.SpoolMax > 0 {
+		t.set(seriesKey{family: redact.SpoolBytes, words: name}, uint64(s.SpoolBytes))
+		t.set(seriesKey{family: redact.SpoolCapacity, words: name}, uint64(s.SpoolMax))
+	}
 }
 
 // readDomains reads what the membership tables hold.

@@ -2,15 +2,13 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/fanlight-io/fanlight/bpf"
-	"github.com/fanlight-io/fanlight/redact"
 )
 
 const (
@@ -24,15 +22,12 @@ const (
 	lossInterval = time.Second
 )
 
-// pipeline carries events: decode, name, redact, queue per sink.
+// pipeline carries events: decode, name, filter, redact, queue per sink.
 type pipeline struct {
 	reader  *bpf.EventReader
-	policy  *redact.Policy
 	latency *latency
-	names   *nameTable
 	dp      *bpf.Datapath
-	queues  []*queue
-	pool    sync.Pool
+	outlet  *Outlet
 
 	batch []bpf.Event
 
@@ -41,31 +36,27 @@ type pipeline struct {
 	seq     uint64
 	made    map[bpf.Kind]uint64
 
-	overflow, unredacted, bad, gaps atomic.Uint64
-	told                            lossCounts
+	overflow, bad, gaps atomic.Uint64
+	told                map[LossPoint]uint64
 }
-
-// lossCounts are the losses of each stage.
-type lossCounts struct{ ring, decode, agent, redact, queue, export uint64 }
 
 func newPipeline(a *Agent) (*pipeline, error) {
 	p := &pipeline{
-		policy:  a.deps.Policy,
 		latency: a.latency,
-		names:   a.names,
 		dp:      a.dp,
 		// The clock outruns any rate of events, so numbers are never used twice
 		// within a boot.
 		seq:  uint64(bpf.Now()),
 		made: map[bpf.Kind]uint64{},
 	}
-	p.pool.New = func() any { return &batch{pool: &p.pool} }
-	for _, s := range a.deps.Sinks {
-		p.queues = append(p.queues, newQueue(s, a.log))
-	}
 	var err error
-	p.reader, err = a.dp.NewEventReader(a.names)
-	return p, err
+	if p.outlet, err = NewOutlet(a.deps.Policy, a.deps.Sinks, a.log); err != nil {
+		return nil, err
+	}
+	if p.reader, err = a.dp.NewEventReader(a.names); err != nil {
+		return nil, errors.Join(err, p.outlet.Abandon())
+	}
+	return p, nil
 }
 
 // tell adds an event of the agent itself. It takes over ev.Sources.
@@ -87,10 +78,8 @@ func (p *pipeline) tell(ev bpf.Event) {
 func (p *pipeline) run(ctx context.Context) error {
 	sinks, stopSinks := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSinks()
-	var g errgroup.Group
-	for _, q := range p.queues {
-		g.Go(func() error { return q.run(sinks) })
-	}
+	delivered := make(chan error, 1)
+	go func() { delivered <- p.outlet.Run(sinks) }()
 	tick := time.NewTicker(drainInterval)
 	defer tick.Stop()
 	look := time.Now().Add(lossInterval)
@@ -117,7 +106,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		err = p.drain()
 	}
 	stopSinks()
-	if closeErr := g.Wait(); err == nil {
+	if closeErr := <-delivered; err == nil {
 		err = closeErr
 	}
 	if closeErr := p.reader.Close(); err == nil {
@@ -164,58 +153,38 @@ func (p *pipeline) takePending(dst []bpf.Event) []bpf.Event {
 	return dst
 }
 
-// handOver redacts the batch and gives it to every queue.
+// handOver gives the batch to the sinks.
 func (p *pipeline) handOver() {
 	if len(p.batch) == 0 {
 		return
 	}
-	b := p.pool.Get().(*batch)
-	b.records = p.policy.Apply(b.records[:0], p.batch)
-	p.unredacted.Add(uint64(len(p.batch) - len(b.records)))
+	p.outlet.HandOver(p.batch)
 	clear(p.batch) // lets go of source lists
-	b.holders.Store(int32(len(p.queues)) + 1)
-	for _, q := range p.queues {
-		q.push(b)
-	}
-	b.release()
 }
 
-// losses returns what each stage lost so far.
-func (p *pipeline) losses() (l lossCounts, err error) {
-	counts, err := p.dp.EventCounts()
-	if err != nil {
-		return l, err
+// losses returns what was lost so far, by stage and reason. What several
+// exporters lost counts for each.
+func (p *pipeline) losses(counts []bpf.EventCount) map[LossPoint]uint64 {
+	lost := p.sharedLosses(counts)
+	for _, s := range p.outlet.Sinks() {
+		for at, n := range s.Lost {
+			lost[at] += n
+		}
 	}
-	for _, c := range counts {
-		l.ring += c.Lost
-	}
-	l.decode, l.agent, l.redact = p.bad.Load(), p.overflow.Load(), p.unredacted.Load()
-	for _, q := range p.queues {
-		l.queue += q.full.Load()
-		l.export += q.failed.Load()
-	}
-	return l, nil
+	return lost
 }
 
-// tellLosses makes an event of each stage that lost more since the last time.
+// tellLosses makes an event of each stage and reason that lost more since the
+// last time.
 func (p *pipeline) tellLosses() {
-	now, err := p.losses()
+	counts, err := p.dp.EventCounts()
 	if err != nil {
 		return // the counters are read again in a second
 	}
-	for _, s := range []struct {
-		stage, reason string
-		now, told     uint64
-	}{
-		{"ring", "full", now.ring, p.told.ring},
-		{"decode", "bad_record", now.decode, p.told.decode},
-		{"queue", "agent_full", now.agent, p.told.agent},
-		{"redact", "refused", now.redact, p.told.redact},
-		{"queue", "full", now.queue, p.told.queue},
-		{"export", "failed", now.export, p.told.export},
-	} {
-		if s.now > s.told {
-			p.tell(bpf.Event{Kind: bpf.KindLoss, Action: s.stage, Reason: s.reason, Lost: s.now - s.told})
+	now := p.losses(counts)
+	for _, at := range sortedPoints(now) {
+		if more := now[at] - p.told[at]; more > 0 {
+			p.tell(bpf.Event{Kind: bpf.KindLoss, Action: at.Stage, Reason: at.Reason, Lost: more})
 		}
 	}
 	p.told = now
@@ -223,11 +192,7 @@ func (p *pipeline) tellLosses() {
 
 // produced returns how many events there were of each kind, in the kernel and
 // here.
-func (p *pipeline) produced() (map[bpf.Kind]uint64, error) {
-	counts, err := p.dp.EventCounts()
-	if err != nil {
-		return nil, err
-	}
+func (p *pipeline) produced(counts []bpf.EventCount) map[bpf.Kind]uint64 {
 	made := map[bpf.Kind]uint64{}
 	for _, c := range counts {
 		made[c.Kind] += c.Produced
@@ -237,5 +202,5 @@ func (p *pipeline) produced() (map[bpf.Kind]uint64, error) {
 	for k, n := range p.made {
 		made[k] += n
 	}
-	return made, nil
+	return made
 }

@@ -2,176 +2,186 @@ package collector
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fanlight-io/fanlight/redact"
 )
 
-// Sink is where records go. Export must not keep the batch, and returns when
-// ctx is done. An error means that the batch may be tried again, unless
-// Permanent says otherwise.
-type Sink interface {
-	Export(ctx context.Context, batch []redact.Record) error
-	Close(ctx context.Context) error
-}
-
-// NamedSink is a sink under the name that metrics and logs give it.
-type NamedSink struct {
-	Name string
-	Sink Sink
-	// Permanent reports whether a retry can't cure the error. nil: always can.
-	Permanent func(error) bool
-	// QueueRecords bounds the records that wait; 0 means 65536.
-	QueueRecords int
-}
-
-const (
-	defaultQueueRecords = 65536
-	firstRetry          = 100 * time.Millisecond
-	lastRetry           = 30 * time.Second
-	// drainTimeout bounds the delivery of what waits when the agent stops.
-	drainTimeout = 5 * time.Second
-)
-
-// batch is records on their way to every sink. The last one to release it gives
-// its memory back.
-type batch struct {
-	records []redact.Record
-	holders atomic.Int32
-	pool    *sync.Pool
-}
-
-func (b *batch) release() {
-	if b.holders.Add(-1) == 0 {
-		b.records = b.records[:0]
-		b.pool.Put(b)
-	}
-}
-
-// queue carries batches to one sink. A slow or dead sink fills its own queue and
-// nothing else; what finds no room is lost and counted.
+// queue holds the batches that wait for one sink in memory, a bounded number of
+// records. Putting never waits: what finds no room is lost, or what waits
+// longest is, and counts. One goroutine takes.
 type queue struct {
-	NamedSink
-	log *slog.Logger
+	SinkConfig
+	counts *sinkCounts
 
 	mu      sync.Mutex
 	batches []*batch
-	waiting int // records, those being exported included
+	waiting int       // records in batches
+	taken   int       // records that the taker has in hand
+	oldest  time.Time // of those in hand
 	closed  bool
 	signal  chan struct{}
 
-	delivered, full, failed atomic.Uint64 // records
-	retries                 atomic.Uint64
+	held   []*batch         // what the taker has in hand,
+	merged *[]redact.Record // and all of it in one piece, if it is several batches
 }
 
-func newQueue(s NamedSink, log *slog.Logger) *queue {
-	if s.QueueRecords == 0 {
-		s.QueueRecords = defaultQueueRecords
-	}
-	return &queue{NamedSink: s, log: log.With("exporter", s.Name), signal: make(chan struct{}, 1)}
+// mergers are memory for merged records. A pool gives it back when things are
+// quiet again: thousands of records take megabytes.
+var mergers = sync.Pool{New: func() any { return new([]redact.Record) }}
+
+func newQueue(cfg SinkConfig, counts *sinkCounts) *queue {
+	return &queue{SinkConfig: cfg, counts: counts, signal: make(chan struct{}, 1)}
 }
 
-// push hands the batch over, or counts it as lost. It never waits. An empty
-// queue takes any batch, or a large one could never be delivered.
-func (q *queue) push(b *batch) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed || q.waiting > 0 && q.waiting+len(b.records) > q.QueueRecords {
-		q.full.Add(uint64(len(b.records)))
+// put takes the batch over, or counts it as lost. A queue with nothing in it
+// takes any batch, or a large one could never be delivered.
+func (q *queue) put(b *batch) {
+	n := len(b.records)
+	if n == 0 {
 		b.release()
 		return
 	}
-	q.waiting += len(b.records)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.WhenFull == dropOldest {
+		for len(q.batches) > 0 && q.waiting+q.taken+n > q.QueueRecords {
+			q.lose(q.shift())
+		}
+	}
+	if q.closed || q.waiting+q.taken > 0 && q.waiting+q.taken+n > q.QueueRecords {
+		q.lose(b)
+		return
+	}
+	q.waiting += n
 	q.batches = append(q.batches, b)
+	q.wake()
+}
+
+func (q *queue) lose(b *batch) {
+	q.counts.lose("queue", "full", uint64(len(b.records)))
+	b.release()
+}
+
+// shift removes the first batch. The caller holds q.mu.
+func (q *queue) shift() *batch {
+	b := q.batches[0]
+	q.batches[0] = nil
+	if q.batches = q.batches[1:]; len(q.batches) == 0 {
+		q.batches = nil // lets go of what a burst took
+	}
+	q.waiting -= len(b.records)
+	return b
+}
+
+func (q *queue) wake() {
 	select {
 	case q.signal <- struct{}{}:
 	default:
 	}
 }
 
-func (q *queue) pop() *batch {
+// close lets nothing more in. What waits can still be taken.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.wake()
+}
+
+// take waits until there are enough records for an export, or the first of them
+// is old enough, or the queue is closed, and returns them; none if there will
+// be no more, or ctx is done. They are valid until done is called.
+func (q *queue) take(ctx context.Context) []redact.Record {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait, ready, end := q.state()
+		switch {
+		case end || ctx.Err() != nil:
+			return nil
+		case ready:
+			return q.gather()
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-q.signal:
+		case <-timer.C:
+		}
+	}
+}
+
+// state tells whether there is something to take, how long to wait else, and
+// whether the end is reached.
+func (q *queue) state() (wait time.Duration, ready, end bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.batches) == 0 {
-		return nil
+		return time.Hour, false, q.closed
 	}
-	b := q.batches[0]
-	q.batches[0] = nil
-	q.batches = q.batches[1:]
-	return b
+	age := time.Since(q.batches[0].made)
+	return q.Batch.Age - age, q.closed || q.waiting >= q.Batch.Records || age >= q.Batch.Age, false
 }
 
-// run exports until ctx is done, then what waits for at most drainTimeout.
-func (q *queue) run(ctx context.Context) error {
-	for {
-		b := q.pop()
-		if b == nil {
-			select {
-			case <-ctx.Done():
-				return q.drain()
-			case <-q.signal:
-			}
-			continue
-		}
-		q.deliver(ctx, b)
-	}
-}
-
-// drain delivers the rest, counts what is left then, and closes the sink.
-func (q *queue) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
+// gather moves batches into the taker's hand, as many as fit one export.
+func (q *queue) gather() []redact.Record {
 	q.mu.Lock()
-	q.closed = true
+	defer q.mu.Unlock()
+	q.oldest = q.batches[0].made
+	for len(q.batches) > 0 && (q.taken == 0 || q.taken+len(q.batches[0].records) <= q.Batch.Records) {
+		b := q.shift()
+		q.taken += len(b.records)
+		q.held = append(q.held, b)
+	}
+	if len(q.held) == 1 {
+		return q.held[0].records
+	}
+	q.merged = mergers.Get().(*[]redact.Record)
+	for _, b := range q.held {
+		*q.merged = append(*q.merged, b.records...)
+	}
+	return *q.merged
+}
+
+// done lets go of what take returned.
+func (q *queue) done() {
+	q.mu.Lock()
+	q.taken, q.oldest = 0, time.Time{}
 	q.mu.Unlock()
-	for b := q.pop(); b != nil; b = q.pop() {
-		q.deliver(ctx, b)
-	}
-	return q.Sink.Close(ctx)
-}
-
-// deliver tries until the sink takes the batch, refuses it for good, or ctx is
-// done; then it tries once more under the drain's time if that is still to come.
-func (q *queue) deliver(ctx context.Context, b *batch) {
-	n := len(b.records)
-	defer func() {
-		q.mu.Lock()
-		q.waiting -= n
-		q.mu.Unlock()
+	for _, b := range q.held {
 		b.release()
-	}()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
-		err := q.export(ctx, b)
-		if err == nil {
-			q.delivered.Add(uint64(n))
-			return
-		}
-		if q.Permanent != nil && q.Permanent(err) || ctx.Err() != nil {
-			q.failed.Add(uint64(n))
-			q.log.Error("events lost", "records", n, "error", err)
-			return
-		}
-		q.retries.Add(1)
-		q.log.Warn("export will be retried", "after", wait, "error", err)
-		waitUntil(ctx, timer, wait)
+	}
+	clear(q.held)
+	q.held = q.held[:0]
+	if q.merged == nil {
+		return
+	}
+	clear(*q.merged) // forgets their texts
+	*q.merged = (*q.merged)[:0]
+	mergers.Put(q.merged)
+	q.merged = nil
+}
+
+// abandon counts what nobody took before the end.
+func (q *queue) abandon() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.batches) > 0 {
+		b := q.shift()
+		q.counts.lose("queue", "shutdown", uint64(len(b.records)))
+		b.release()
 	}
 }
 
-// export gives a batch that was under way when the agent was stopped a last
-// chance of its own.
-func (q *queue) export(ctx context.Context, b *batch) error {
-	err := q.Sink.Export(ctx, b.records)
-	if err != nil && errors.Is(err, context.Canceled) {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		return q.Sink.Export(last, b.records)
+// load returns how many records wait, those in hand included, and since when.
+func (q *queue) load() (records int, oldest time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	oldest = q.oldest
+	if oldest.IsZero() && len(q.batches) > 0 {
+		oldest = q.batches[0].made
 	}
-	return err
+	return q.waiting + q.taken, oldest
 }

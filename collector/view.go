@@ -17,9 +17,9 @@ var ErrNotRunning = errors.New("the agent is not running")
 // View is what an agent forwards at one moment: exact totals since the datapath
 // was first loaded. Addresses are in clear, so only show it to who may see them.
 type View struct {
-	Time   time.Time   `json:"time"`
-	Groups []GroupView `json:"groups"` // by domain, VLAN and address
-	Events []EventFlow `json:"events"` // one per sink
+	Time   time.Time    `json:"time"`
+	Groups []GroupView  `json:"groups"` // by domain, VLAN and address
+	Sinks  []SinkStatus `json:"sinks"`
 }
 
 // GroupView is one group of a domain's VLAN. Datagrams are counted, not frames;
@@ -76,18 +76,6 @@ type FailureView struct {
 	Bytes     uint64 `json:"bytes"`
 }
 
-// EventFlow is the loss equation of one sink: once nothing is under way,
-// Produced = Delivered + Lost.
-type EventFlow struct {
-	Sink      string `json:"sink"`
-	Produced  uint64 `json:"produced"`
-	Delivered uint64 `json:"delivered"`
-	Lost      uint64 `json:"lost"` // in the rings, the agent and this sink's queue
-}
-
-// Balanced reports whether every event is accounted for.
-func (f EventFlow) Balanced() bool { return f.Produced == f.Delivered+f.Lost }
-
 // View reads the tables and the kernel's counters. Returns ErrNotRunning before
 // Ready and after Run.
 func (a *Agent) View() (View, error) {
@@ -107,8 +95,8 @@ func (a *Agent) View() (View, error) {
 			return View{}, err
 		}
 	}
-	events, err := a.eventFlows()
-	return View{Time: time.Now(), Groups: b.sorted(), Events: events}, err
+	sinks, err := a.pipe.sinks()
+	return View{Time: time.Now(), Groups: b.sorted(), Sinks: sinks}, err
 }
 
 type viewBuilder struct {
@@ -214,28 +202,4 @@ func (b *viewBuilder) sorted() []GroupView {
 			cmp.Compare(x.InnerVLAN, y.InnerVLAN), x.Group.Compare(y.Group))
 	})
 	return groups
-}
-
-// eventFlows reads what was delivered and lost before what was produced, so
-// that a flow never looks as if more came out than went in.
-func (a *Agent) eventFlows() ([]EventFlow, error) {
-	flows := make([]EventFlow, len(a.pipe.queues))
-	for i, q := range a.pipe.queues {
-		flows[i] = EventFlow{Sink: q.Name, Delivered: q.delivered.Load(), Lost: q.full.Load() + q.failed.Load()}
-	}
-	lost, err := a.pipe.losses()
-	if err != nil {
-		return nil, err
-	}
-	made, err := a.pipe.produced()
-	if err != nil {
-		return nil, err
-	}
-	for i := range flows {
-		flows[i].Lost += lost.ring + lost.decode + lost.agent + lost.redact
-		for _, n := range made {
-			flows[i].Produced += n
-		}
-	}
-	return flows, nil
 }

@@ -17,45 +17,45 @@ import (
 // once. records is how many there are in it, oldest the time of the oldest or
 // zero if that is not known.
 //
-// A batch that is not taken is counted in [Stats] as lost, and must not be
-// given again: the error is ErrFull, ErrTooLarge, ErrClosed (which is not
-// counted) or of the disk. An error of the disk leaves the spool as it was;
-// the next Append tries again. If only syncing fails, the batch is taken, and
-// counted in SyncFailures.
+// A batch that a full spool refuses counts in [Stats] as lost; the error is
+// ErrFull. After any other error the caller has the batch still, to give it
+// again or to count it: ErrTooLarge, ErrClosed, or one of the disk, which leaves
+// the spool as it was. If only syncing fails, the batch is taken, and counted in
+// SyncFailures.
 func (s *Spool) Append(payload []byte, records int, oldest time.Time) error {
 	if records < 1 || records > math.MaxUint32 {
 		return fmt.Errorf("append %d records to spool: want 1 or more", records)
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	why, err := s.append(payload, frame{records: uint32(records), oldest: nanoseconds(oldest)})
-	if err != nil && !errors.Is(err, ErrClosed) {
+	err := s.append(payload, frame{records: uint32(records), oldest: nanoseconds(oldest)})
+	if errors.Is(err, ErrFull) {
 		s.mu.Lock()
-		s.lose(why, uint64(records))
+		s.lose(FullNewest, uint64(records))
 		s.mu.Unlock()
 	}
 	return err
 }
 
-func (s *Spool) append(payload []byte, f frame) (Reason, error) {
+func (s *Spool) append(payload []byte, f frame) error {
 	need := frameHeader + int64(len(payload))
 	if segmentHeader+need > int64(s.cfg.SegmentSize) {
-		return TooLarge, ErrTooLarge
+		return ErrTooLarge
 	}
 	seg, err := s.room(need)
 	if errors.Is(err, ErrFull) || errors.Is(err, ErrClosed) {
-		return FullNewest, err
+		return err
 	}
 	if seg == nil && err == nil {
 		seg, err = s.newSegment()
 	}
 	if err != nil {
-		return Disk, fmt.Errorf("append to spool: %w", err)
+		return fmt.Errorf("append to spool: %w", err)
 	}
 	f.first = s.next // which only Append changes
 	s.buf = appendFrame(s.buf[:0], seg.salt, f, payload)
 	if _, err := seg.file.WriteAt(s.buf, seg.size); err != nil {
-		return Disk, errors.Join(fmt.Errorf("append to spool: %w", err), s.takeBack(seg))
+		return errors.Join(fmt.Errorf("append to spool: %w", err), s.takeBack(seg))
 	}
 	if s.cfg.Sync.everyBatch {
 		s.syncSegment(seg)
@@ -72,7 +72,7 @@ func (s *Spool) append(payload []byte, f frame) (Reason, error) {
 	case s.more <- struct{}{}:
 	default:
 	}
-	return 0, nil
+	return nil
 }
 
 func nanoseconds(t time.Time) int64 {

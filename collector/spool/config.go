@@ -43,6 +43,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// Capacity returns how many bytes the spool may take on disk.
+func (c Config) Capacity() ByteSize { return c.withDefaults().MaxSize }
+
 // Validate checks everything but the disk.
 func (c Config) Validate() error {
 	c = c.withDefaults()

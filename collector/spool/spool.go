@@ -83,14 +83,12 @@ type Reason uint8
 const (
 	FullOldest Reason = iota // made room for newer ones
 	FullNewest               // found no room
-	TooLarge                 // fit into no segment
-	Disk                     // could not be written
 	Torn                     // were not written whole when the agent or the machine died
 	Corrupt                  // were damaged or removed on disk
 	NumReasons
 )
 
-var reasonNames = [NumReasons]string{"full_oldest", "full_newest", "too_large", "disk", "torn", "corrupt"}
+var reasonNames = [NumReasons]string{"full_oldest", "full_newest", "torn", "corrupt"}
 
 // String returns the reason as metrics have it.
 func (r Reason) String() string { return reasonNames[r] }
