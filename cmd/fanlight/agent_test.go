@@ -48,7 +48,8 @@ netns: %s
 bpffs: %s
 events: [{type: file, path: %s}]
 redact: {profile: reveal}
-`, strings.Join(extra, "\n    "), n.Switch().Name(), bpffs, events), events
+api: {socket: %s}
+`, strings.Join(extra, "\n    "), n.Switch().Name(), bpffs, events, filepath.Join(filepath.Dir(events), "api.sock")), events
 }
 
 // startAgent runs a service with agentConfig until the test ends.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -24,6 +27,7 @@ type config struct {
 	Metrics          metricsConfig `yaml:"metrics"`
 	Events           []eventConfig `yaml:"events"`
 	Redact           redact.Config `yaml:"redact"`
+	API              apiConfig     `yaml:"api"`
 }
 
 type metricsConfig struct {
@@ -35,27 +39,32 @@ type metricsConfig struct {
 // eventConfig is one exporter: its type, what every exporter has, and its own
 // keys.
 type eventConfig struct {
-	typ          string
-	QueueRecords int
-	own          exporters.Config
+	typ string
+	collector.SinkConfig
+	own exporters.Config
 }
+
+// sinkKeys are the keys that every exporter has.
+var sinkKeys = func() map[string]reflect.Type {
+	keys := map[string]reflect.Type{}
+	keysOf(reflect.TypeFor[collector.SinkConfig](), keys)
+	return keys
+}()
 
 // UnmarshalYAML reads the type first, because it says which keys there may be.
 func (e *eventConfig) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind != yaml.MappingNode {
 		return fmt.Errorf("line %d: an exporter is a mapping with a type", node.Line)
 	}
-	own := *node
-	own.Content = nil
+	own, common := *node, *node
+	own.Content, common.Content = nil, nil
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
-		switch key.Value {
-		case "type":
+		switch _, shared := sinkKeys[key.Value]; {
+		case key.Value == "type":
 			e.typ = value.Value
-		case "queue_records":
-			if err := value.Decode(&e.QueueRecords); err != nil || e.QueueRecords < 1 {
-				return fmt.Errorf("line %d: queue_records: want a number above 0", value.Line)
-			}
+		case shared:
+			common.Content = append(common.Content, key, value)
 		default:
 			own.Content = append(own.Content, key, value)
 		}
@@ -64,31 +73,38 @@ func (e *eventConfig) UnmarshalYAML(node *yaml.Node) error {
 	if e.own, err = exporters.NewConfig(e.typ); err != nil {
 		return fmt.Errorf("line %d: %w", node.Line, err)
 	}
-	if err := checkKeys(&own, e.own, "type", "queue_records"); err != nil {
+	e.SinkConfig = collector.DefaultSinkConfig()
+	if err := decodePart(&common, &e.SinkConfig, func() any { return new(collector.SinkConfig) }); err != nil {
 		return err
 	}
-	if err := own.Decode(e.own); err != nil {
-		return nameKey(err, &own, e.typ)
+	fresh := func() any { c, _ := exporters.NewConfig(e.typ); return c }
+	return decodePart(&own, e.own, fresh, append(slices.Collect(maps.Keys(sinkKeys)), "type")...)
+}
+
+// decodePart reads some keys of an exporter into a configuration of their own;
+// also are the keys of the others.
+func decodePart(node *yaml.Node, into any, fresh func() any, also ...string) error {
+	if err := checkKeys(node, into, also...); err != nil {
+		return err
+	}
+	if err := node.Decode(into); err != nil {
+		return nameKey(err, node, fresh)
 	}
 	return nil
 }
 
 // nameKey adds line and key to an error of a value that reads itself, to which
 // the library adds nothing.
-func nameKey(err error, node *yaml.Node, typ string) error {
+func nameKey(err error, node *yaml.Node, fresh func() any) error {
 	var types *yaml.TypeError
 	if errors.As(err, &types) {
 		return err
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
-		fresh, newErr := exporters.NewConfig(typ)
-		if newErr != nil {
-			return err
-		}
 		one := *node
 		one.Content = []*yaml.Node{key, value}
-		if err := one.Decode(fresh); err != nil {
+		if err := one.Decode(fresh()); err != nil {
 			return fmt.Errorf("line %d: %s: %w", value.Line, key.Value, err)
 		}
 	}
@@ -124,7 +140,7 @@ func parseConfig(r io.Reader) (config, error) {
 	if err := doc.Decode(&c); err != nil {
 		return c, tidyYAML(err)
 	}
-	return c, c.validate()
+	return c, addLines(c.validate(), doc.Content[0])
 }
 
 // tidyYAML takes the library's prefixes off its errors.
@@ -139,15 +155,38 @@ func tidyYAML(err error) error {
 func (c config) validate() error {
 	errs := []error{c.Config.Validate()}
 	if err := c.Redact.Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("redact: %w", err))
+		errs = append(errs, each("redact", err)...)
 	}
 	if err := c.Metrics.Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("metrics: %w", err))
+		errs = append(errs, each("metrics", err)...)
 	}
+	errs = append(errs, c.API.validate())
+	return errors.Join(append(errs, c.validateEvents()...)...)
+}
+
+// each puts the key in front of each error that was joined.
+func each(key string, err error) (all []error) {
+	for _, e := range flatten(err) {
+		all = append(all, fmt.Errorf("%s: %w", key, e))
+	}
+	return all
+}
+
+func (c config) validateEvents() (errs []error) {
+	names := map[string]bool{}
 	for i, e := range c.Events {
-		if err := e.own.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("events[%d]: %w", i, err))
+		bad := func(err error) { errs = append(errs, each(fmt.Sprintf("events[%d]", i), err)...) }
+		bad(e.own.Validate())
+		bad(e.SinkConfig.Validate())
+		bad(e.Policy().Validate())
+		if err := c.Redact.With(e.Policy()).Validate(); err != nil && c.Redact.Validate() == nil {
+			bad(errors.Join(each("redact", err)...))
 		}
+		name := exporterName(i, e)
+		if names[name] {
+			bad(fmt.Errorf("name: %q is used twice", name))
+		}
+		names[name] = true
 	}
-	return errors.Join(errs...)
+	return errs
 }

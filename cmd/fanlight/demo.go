@@ -112,8 +112,9 @@ func (o demoOptions) config(events string) config {
 			Netns: o.network() + "-switch",
 		},
 		Metrics: metricsConfig{Listen: o.metrics},
-		Events:  []eventConfig{{typ: "file", own: &exporters.FileConfig{Type: "file", Path: events}}},
+		Events:  []eventConfig{{typ: "file", SinkConfig: collector.DefaultSinkConfig(), own: &exporters.FileConfig{Type: "file", Path: events}}},
 		Redact:  redact.Config{Profile: redact.RevealProfile},
+		API:     apiConfig{Socket: filepath.Join("/run/fanlight", o.network()+".sock")},
 	}
 }
 

@@ -24,7 +24,7 @@ type books struct {
 	streams   []streamBook
 	hosts     []hostBook
 	overheard uint64 // frames of the groups at the host that never joined
-	events    []collector.EventFlow
+	sinks     []collector.SinkStatus
 }
 
 // streamBook is one (S,G).
@@ -85,7 +85,7 @@ func (d *demo) closeBooks(length time.Duration) (*books, error) {
 
 // read takes the counts of the agent and of the receivers.
 func (b *books) read(view collector.View, n *demoNetwork) {
-	b.events, b.hosts, b.overheard = view.Events, nil, n.overheard.Count().Frames
+	b.sinks, b.hosts, b.overheard = view.Sinks, nil, n.overheard.Count().Frames
 	for i := range b.streams {
 		s := &b.streams[i]
 		*s = streamBook{group: s.group, source: s.source, sent: s.sent}
@@ -150,8 +150,8 @@ func (b *books) balances() []balance {
 		{"corrupt or duplicate datagrams at the hosts = 0", bad, 0},
 		{"frames of the groups at the host that never joined = 0", b.overheard, 0},
 	}
-	for _, f := range b.events {
-		all = append(all, balance{"events produced = delivered + lost, sink " + f.Sink, f.Produced, f.Delivered + f.Lost})
+	for _, s := range b.sinks {
+		all = append(all, balance{"events produced = delivered + lost, exporter " + s.Name, s.Produced, s.Delivered + s.TotalLost()})
 	}
 	return all
 }

@@ -124,7 +124,7 @@ func TestDemo(t *testing.T) {
 		`(?m)^igmpv2 +239\.1\.1\.1 +[1-9]\d+ +0 +0 +0 +0$`,
 		`(?m)^idle +none: it never joined +0`,
 		`(?m)^ok +copies = received by the hosts \+ counted losses +([1-9]\d+) +`,
-		`(?m)^ok +events produced = delivered \+ lost, sink file +[1-9]`,
+		`(?m)^ok +events produced = delivered \+ lost, exporter file +[1-9]`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(out) {
 			t.Errorf("output lacks %s", pattern)

@@ -43,7 +43,9 @@ func TestBooks(t *testing.T) {
 	balanced := func() *books {
 		return &books{
 			streams: []streamBook{{sent: 100, packets: 100, members: 2, copies: 200, failed: 3, overflowed: 2, received: 195}},
-			events:  []collector.EventFlow{{Sink: "file", Produced: 10, Delivered: 8, Lost: 2}},
+			sinks: []collector.SinkStatus{{
+				Name: "file", Produced: 10, Delivered: 8, Lost: map[collector.LossPoint]uint64{{Stage: "ring", Reason: "full"}: 2},
+			}},
 		}
 	}
 	if err := balanced().err(); err != nil {
@@ -58,7 +60,7 @@ func TestBooks(t *testing.T) {
 		{func(b *books) { b.streams[0].received-- }, "the books do not balance: copies = received by the hosts + counted losses: 200 against 199"},
 		{func(b *books) { b.overheard = 1 }, "the books do not balance: frames of the groups at the host that never joined = 0: 1 against 0"},
 		{func(b *books) { b.hosts = []hostBook{{}}; b.hosts[0].report.Corrupt = 4 }, "the books do not balance: corrupt or duplicate datagrams at the hosts = 0: 4 against 0"},
-		{func(b *books) { b.events[0].Lost = 0 }, "the books do not balance: events produced = delivered + lost, sink file: 10 against 8"},
+		{func(b *books) { b.sinks[0].Lost = nil }, "the books do not balance: events produced = delivered + lost, exporter file: 10 against 8"},
 	} {
 		b := balanced()
 		c.spoil(b)

@@ -82,8 +82,12 @@ func explain(e env, cfg config, path string, inJSON bool) error {
 	if base.Ephemeral() {
 		fmt.Fprintln(e.stderr, "note: no key is configured, so pseudonyms are others at each start")
 	}
+	policies, err := exporterPolicies(cfg, base)
+	if err != nil {
+		return err
+	}
 	var all []explained
-	for _, p := range exporterPolicies(cfg, base) {
+	for _, p := range policies {
 		fields, err := p.policy.Explain(&event)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", path, strings.Join(p.exporters, ", "), err)
@@ -121,12 +125,21 @@ type exporterPolicy struct {
 
 // exporterPolicies returns the policies in use, each with the exporters whose
 // policy it is. The metrics page has the base policy.
-func exporterPolicies(cfg config, base *redact.Policy) []exporterPolicy {
+func exporterPolicies(cfg config, base *redact.Policy) ([]exporterPolicy, error) {
 	all := []exporterPolicy{{[]string{"metrics"}, base}}
 	for i, x := range cfg.Events {
-		all[0].exporters = append(all[0].exporters, exporterName(i, x))
+		name := exporterName(i, x)
+		p, err := policyOf(base, name, x)
+		if err != nil {
+			return nil, fmt.Errorf("events[%d]: redact: %w", i, err)
+		}
+		if p == base {
+			all[0].exporters = append(all[0].exporters, name)
+			continue
+		}
+		all = append(all, exporterPolicy{[]string{name}, p})
 	}
-	return all
+	return all, nil
 }
 
 func newReveal(e env) *cobra.Command {

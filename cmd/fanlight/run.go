@@ -102,6 +102,7 @@ type service struct {
 	page    *exporters.Prometheus
 	reopen  []exporters.Reopener
 	listen  net.Listener
+	api     net.Listener
 	cfg     config
 
 	reloadOK   *redact.Series
@@ -134,14 +135,21 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.page = exporters.NewPrometheus(s.metrics, registry)
-	sinks, err := s.openSinks()
+	sinks, err := openSinks(cfg.Events, policy)
 	if err != nil {
 		return nil, err
 	}
+	s.adopt(sinks)
 	if cfg.Metrics.Listen != "" {
 		if s.listen, err = net.Listen("tcp", cfg.Metrics.Listen); err != nil {
 			closeSinks(sinks)
 			return nil, fmt.Errorf("metrics.listen: %w", err)
+		}
+	}
+	if cfg.API.path() != "" {
+		if s.api, err = cfg.API.listen(); err != nil {
+			closeSinks(sinks)
+			return nil, errors.Join(fmt.Errorf("api.socket: %w", err), s.closeListeners())
 		}
 	}
 	s.agent = collector.New(cfg.Config, collector.Deps{
@@ -150,27 +158,52 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 	return s, nil
 }
 
-func (s *service) openSinks() (sinks []collector.NamedSink, err error) {
-	for i, e := range s.cfg.Events {
+// openSinks opens the exporters; base is the policy of those that have none of
+// their own.
+func openSinks(events []eventConfig, base *redact.Policy) (sinks []collector.NamedSink, err error) {
+	for i, e := range events {
 		x, err := e.own.Open()
 		if err != nil {
 			closeSinks(sinks)
 			return nil, fmt.Errorf("events[%d]: %w", i, err)
 		}
-		if r, ok := x.(exporters.Reopener); ok {
-			s.reopen = append(s.reopen, r)
-		}
 		name := exporterName(i, e)
-		if counter, ok := x.(exporters.Counter); ok {
-			s.countActions(name, counter)
+		sinks = append(sinks, collector.NamedSink{Name: name, Sink: x, Permanent: exporters.IsPermanent, SinkConfig: e.SinkConfig})
+		if sinks[i].Policy, err = policyOf(base, name, e); err != nil {
+			closeSinks(sinks)
+			return nil, fmt.Errorf("events[%d]: redact: %w", i, err)
 		}
-		sinks = append(sinks, collector.NamedSink{Name: name, Sink: x, Permanent: exporters.IsPermanent, QueueRecords: e.QueueRecords})
 	}
 	return sinks, nil
 }
 
+// adopt takes note of what exporters do besides exporting.
+func (s *service) adopt(sinks []collector.NamedSink) {
+	for _, x := range sinks {
+		if r, ok := x.Sink.(exporters.Reopener); ok {
+			s.reopen = append(s.reopen, r)
+		}
+		if c, ok := x.Sink.(exporters.Counter); ok {
+			s.countActions(x.Name, c)
+		}
+	}
+}
+
+// policyOf returns the policy of an exporter: the base, unless it has something
+// of its own.
+func policyOf(base *redact.Policy, name string, e eventConfig) (*redact.Policy, error) {
+	own := e.Policy()
+	if reflect.DeepEqual(own, redact.Override{}) {
+		return base, nil
+	}
+	return base.For(name, own)
+}
+
 // exporterName is what the i-th exporter is called in metrics.
 func exporterName(i int, e eventConfig) string {
+	if e.Name != "" {
+		return e.Name
+	}
 	if i == 0 {
 		return e.typ
 	}
@@ -188,6 +221,16 @@ func (s *service) countActions(exporter string, c exporters.Counter) {
 			series[action].Set(n)
 		}
 	})
+}
+
+func (s *service) closeListeners() error {
+	var errs []error
+	for _, l := range []net.Listener{s.listen, s.api} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func closeSinks(sinks []collector.NamedSink) {
@@ -209,6 +252,9 @@ func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if s.listen != nil {
 		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
+	}
+	if s.api != nil {
+		g.Go(func() error { return serveAPI(ctx, s.api, s.agent) })
 	}
 	g.Go(func() error { return s.agent.Run(ctx) })
 	return g.Wait()
@@ -246,6 +292,7 @@ func (c config) fixed(next config) error {
 		was, now any
 	}{
 		{"metrics", c.Metrics, next.Metrics}, {"events", c.Events, next.Events}, {"redact", c.Redact, next.Redact},
+		{"api", c.API, next.API},
 	} {
 		if !reflect.DeepEqual(part.was, part.now) {
 			return fmt.Errorf("%s changed: %w", part.key, collector.ErrNeedsRestart)

@@ -152,7 +152,7 @@ func TestASecondAgentOnTheSamePinsIsRefused(t *testing.T) {
 	n := labtest.New(t, labtest.Hosts("pub", "sub")...)
 	cfg, events := agentConfig(t, n)
 	a := startConfig(t, cfg, events)
-	second := launch(t, cfg)
+	second := launch(t, strings.Replace(cfg, "/api.sock", "/second.sock", 1))
 	select {
 	case <-second.done:
 	case <-time.After(20 * time.Second):
