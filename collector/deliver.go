@@ -17,6 +17,7 @@ type courier struct {
 	counts   *sinkCounts
 	trouble  *trouble
 	stopping <-chan struct{} // closed when there is no more time for patience
+	safe     bool            // records stay in a spool: no need to insist at the end
 }
 
 // deliver returns when each record is delivered, refused for good, or ctx is
@@ -39,9 +40,21 @@ func (c *courier) deliverChunk(ctx context.Context, records []redact.Record) (le
 			return 0
 		}
 		c.counts.retries.Add(1)
+		if c.safe && isClosed(c.stopping) {
+			break
+		}
 		c.pause(ctx, max(asked, wait/2+rand.N(wait)))
 	}
 	return len(records)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // attempt exports the records once, counts what became of them, and returns
@@ -90,10 +103,8 @@ func (c *courier) part(records []redact.Record, p partial, err error) (again []r
 // at once, and others in quick succession while there is time.
 func (c *courier) pause(ctx context.Context, wait time.Duration) {
 	stopping := c.stopping
-	select {
-	case <-stopping:
+	if isClosed(stopping) {
 		wait, stopping = min(wait, c.Retry.First), nil
-	default:
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -34,6 +34,7 @@ func newDelivery(s NamedSink, log *slog.Logger) (*delivery, error) {
 		return d, nil
 	}
 	var err error
+	d.courier.safe = true
 	d.store, err = openStore(d, log)
 	return d, err
 }
