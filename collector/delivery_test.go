@@ -51,6 +51,13 @@ func (d *destination) took(batch []redact.Record) {
 	}
 }
 
+// tries returns the sizes and the times of all exports so far.
+func (d *destination) tries() (sizes []int, times []time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.sizes), slices.Clone(d.times)
+}
+
 func (d *destination) Close(context.Context) error {
 	d.closed++
 	return nil
@@ -141,17 +148,19 @@ func TestRecordsWaitForOthersUpToTheirAge(t *testing.T) {
 		time.Sleep(600 * time.Millisecond) // of the bubble's clock
 		b.put(3)
 		synctest.Wait()
-		if len(d.sizes) != 0 {
-			t.Errorf("exported %v before the first record was a second old", d.sizes)
+		if sizes, _ := d.tries(); len(sizes) != 0 {
+			t.Errorf("exported %v before the first record was a second old", sizes)
 		}
 		time.Sleep(400 * time.Millisecond)
 		synctest.Wait()
-		if diff := cmp.Diff([]int{6}, d.sizes); diff != "" || d.times[0].Sub(start) != time.Second {
+		sizes, times := d.tries()
+		if diff := cmp.Diff([]int{6}, sizes); diff != "" || times[0].Sub(start) != time.Second {
 			t.Errorf("batches (-want +got):\n%s", diff)
 		}
 		b.put(25) // larger than a batch: exported at once, in pieces
 		synctest.Wait()
-		if diff := cmp.Diff([]int{6, 10, 10, 5}, d.sizes); diff != "" {
+		sizes, _ = d.tries()
+		if diff := cmp.Diff([]int{6, 10, 10, 5}, sizes); diff != "" {
 			t.Errorf("batches (-want +got):\n%s", diff)
 		}
 		b.end(t)
@@ -234,8 +243,9 @@ func TestAFailedExportIsRepeatedLaterAndLater(t *testing.T) {
 		b.put(5)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
+		_, times := d.tries()
 		for i, base := range []time.Duration{1, 2, 4, 8, 8, 8} {
-			wait := d.times[i+1].Sub(d.times[i])
+			wait := times[i+1].Sub(times[i])
 			if base *= time.Second; wait < base/2 || wait >= base*3/2 {
 				t.Errorf("retry %d came after %v, want %v give or take a half", i+1, wait, base)
 			}
@@ -265,7 +275,8 @@ func TestADestinationMaySayWhenToComeBack(t *testing.T) {
 		b.put(1)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if wait := d.times[1].Sub(d.times[0]); wait != 90*time.Second {
+		_, times := d.tries()
+		if wait := times[1].Sub(times[0]); wait != 90*time.Second {
 			t.Errorf("came back after %v, want 90s", wait)
 		}
 		b.end(t)
@@ -293,7 +304,8 @@ func TestOnlyWhatWasNotDeliveredIsRepeated(t *testing.T) {
 		b.put(10)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if diff := cmp.Diff([]int{10, 2, 1}, d.sizes); diff != "" {
+		sizes, _ := d.tries()
+		if diff := cmp.Diff([]int{10, 2, 1}, sizes); diff != "" {
 			t.Errorf("batches (-want +got):\n%s", diff)
 		}
 		if d.ids[0] != idOf(t, 9) {
