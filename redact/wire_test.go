@@ -145,11 +145,12 @@ func TestNoCanaryInABatch(t *testing.T) {
 // However a batch is cut or damaged, nothing panics, and what is read is fit
 // for every encoder.
 func TestDamagedBatches(t *testing.T) {
-	payload := redact.AppendBatch(nil, redacttest.Records(t))
+	samples := redacttest.Records(t)
+	payload := redact.AppendBatch(nil, append(samples[:1:1], samples[5:11]...)) // of most kinds
+	before := redacttest.Many(t, 0, 1)
 	var reader redact.BatchReader
 	for n := range payload {
-		records := redacttest.Many(t, 0, 1)
-		got, err := reader.Read(records, payload[:n])
+		got, err := reader.Read(before, payload[:n])
 		if !errors.Is(err, redact.ErrBadBatch) || len(got) != 1 {
 			t.Fatalf("first %d bytes of %d: %d records, %v", n, len(payload), len(got), err)
 		}

@@ -140,9 +140,10 @@ func TestDropOldest(t *testing.T) {
 func TestDroppedIsCountedOnce(t *testing.T) {
 	cfg := small(t)
 	s := open(t, cfg)
+	waitFor(t, "cursor", func() bool { _, ok, _ := readCursor(cfg.Dir); return ok }) // of the beginning
 	mustAppend(t, s, 0, 200, 1000)
 	lost := s.Stats().Lost[FullOldest]
-	s.cfg.Dir, cfg.Dir = cfg.Dir+"-gone", crashed(t, cfg.Dir)
+	cfg.Dir = crashed(t, cfg.Dir)
 	got := open(t, cfg)
 	batches := waiting(t, got, 1000)
 	if total := lost + recordsIn(batches); total != recordsIn(upTo(0, 200)) || lostIn(got.Stats()) != 0 {
