@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func runProbe(ctx context.Context, e env, o probeOptions) error {
 		closeSinks(sinks)
 		return err
 	}
-	p := &probing{probeOptions: o, outlet: outlet, cfg: cfg}
+	p := &probing{probeOptions: o, outlet: outlet, cfg: cfg, screen: newScreen(e.stderr)}
 	err = p.run(ctx)
 	status := p.status()
 	if showErr := showProbe(e, status, inJSON); err == nil {
@@ -157,6 +158,9 @@ type probing struct {
 	sent   uint64
 	first  uint64 // number of the first one
 	events []bpf.Event
+
+	screen *screen
+	shown  time.Time
 }
 
 const probeBatch = 1024
@@ -171,6 +175,7 @@ func (p *probing) run(ctx context.Context) error {
 	deadline := time.Now().Add(p.wait)
 	for ctx.Err() == nil && time.Now().Before(deadline) && p.waiting() > 0 {
 		pause(ctx, 10*time.Millisecond)
+		p.progress()
 	}
 	stop()
 	return <-done
@@ -187,11 +192,25 @@ func (p *probing) send(ctx context.Context) {
 		}
 		if n == 0 {
 			pause(ctx, time.Millisecond)
+			p.progress()
 			continue
 		}
 		p.outlet.HandOver(p.make(n))
 		p.sent += n
+		p.progress()
 	}
+}
+
+// progress shows the exporters twice a second while somebody watches.
+func (p *probing) progress() {
+	if !p.screen.live() || time.Since(p.shown) < 500*time.Millisecond {
+		return
+	}
+	p.shown = time.Now()
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%d of %d events sent\n", p.sent, p.count)
+	writeSinks(&text, p.status())
+	p.screen.show(text.Bytes()) // what can't be shown is not missed
 }
 
 // crowded reports whether a queue is half full.
