@@ -50,6 +50,7 @@ type place struct {
 	seg   *segment
 	off   int64
 	limit int64  // where the segment's whole frames end
+	seen  uint64 // the frames before end here; none that follows begins before
 	pos   uint64 // frames that end here or before were delivered
 	end   uint64 // of the segment
 }
@@ -62,10 +63,14 @@ func (s *Spool) place() place {
 		if s.at = nil; len(s.segments) == 0 {
 			return place{}
 		}
-		i, s.at, s.off = 0, s.segments[0], segmentHeader
+		i = 0
+		s.goTo(s.segments[0])
 	}
-	return place{seg: s.at, off: s.off, limit: s.at.size, pos: s.pos, end: s.endOf(i)}
+	return place{seg: s.at, off: s.off, limit: s.at.size, seen: s.seen, pos: s.pos, end: s.endOf(i)}
 }
+
+// goTo puts the reader at the beginning of a segment. mu is held.
+func (s *Spool) goTo(seg *segment) { s.at, s.off, s.seen = seg, segmentHeader, seg.first }
 
 // endOf returns the number behind the last record of a segment. mu is held.
 func (s *Spool) endOf(i int) uint64 {
@@ -85,10 +90,11 @@ func (p place) find() (f frame, _ place, ok bool, err error) {
 			return f, p, false, err
 		case at == p.limit:
 			return f, p, false, nil
-		case at+f.size() > p.limit || f.first < p.seg.first || f.end() > p.end:
+		case at+f.size() > p.limit || f.first < p.seen || f.end() > p.end:
 			p.off++ // what is left of a torn write
 		case f.end() <= p.pos:
 			p.off += f.size()
+			p.seen = f.end()
 		default:
 			return f, p, true, nil
 		}
@@ -145,7 +151,7 @@ func (s *Spool) hold(p place, f frame, whole bool) Entry {
 	if s.at != p.seg || f.end() <= s.pos {
 		return Entry{}
 	}
-	s.off = p.off
+	s.off, s.seen = p.off, f.end()
 	if !whole {
 		return Entry{} // the next frame's number tells what is missing
 	}
@@ -172,10 +178,10 @@ func (s *Spool) pass(p place) (more bool) {
 		s.mu.Unlock()
 		return true
 	}
-	s.off = p.limit
+	s.off, s.seen = p.limit, p.seen
 	s.passTo(s.endOf(i))
 	if more = i+1 < len(s.segments); more {
-		s.at, s.off = s.segments[i+1], segmentHeader
+		s.goTo(s.segments[i+1])
 	}
 	old := s.trim(false)
 	s.mu.Unlock()

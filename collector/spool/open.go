@@ -167,7 +167,7 @@ func (s *Spool) recoverEnd() error {
 			s.lose(Torn, 1) // how many there were is not known
 			break
 		}
-		if f.first < s.next || f.end() > lastNumber {
+		if f.first < s.next || f.end() > lastNumber { // as the reader sees it
 			off = at + 1
 			continue
 		}

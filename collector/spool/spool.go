@@ -53,7 +53,8 @@ type Spool struct {
 	held     Entry    // Records is 0 if the reader has none
 	at       *segment // where the reader goes on; nil: at the oldest
 	off      int64
-	stats    Stats // what is only counted
+	seen     uint64 // where the frames before off end
+	stats    Stats  // what is only counted
 }
 
 // segment is one file. It stays open, so that it can be read even if somebody
