@@ -33,6 +33,9 @@ func openStore(d *delivery, log *slog.Logger) (*store, error) {
 		return nil, fmt.Errorf("spool of exporter %s: %w", d.Name, err)
 	}
 	log = log.With("spool", d.Spool.Dir)
+	if foreign, err := sp.Foreign(); err == nil && len(foreign) > 0 {
+		log.Warn("files that are no part of the spool are left alone", "files", foreign)
+	}
 	return &store{delivery: d, spool: sp, trouble: newTrouble(log), unread: newTrouble(log)}, nil
 }
 
