@@ -365,9 +365,27 @@ func (a *Agent) hurry() {
 	}
 }
 
+// Accepts returns the error for which Reload would refuse cfg and change nothing:
+// ErrNeedsRestart if cfg changes the tables, the namespace, the pins, the hook,
+// the event budget or the time that idle counters are kept.
+func (a *Agent) Accepts(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.accepts(cfg.complete())
+}
+
+func (a *Agent) accepts(cfg Config) error {
+	if cfg.Tables != a.cfg.Tables || cfg.BPFFS != a.cfg.BPFFS || cfg.Netns != a.cfg.Netns || cfg.Hook != a.cfg.Hook || cfg.Budget != a.cfg.Budget || cfg.KeepIdle != a.cfg.KeepIdle {
+		return fmt.Errorf("tables, bpffs, netns, hook, keep_idle or event_budget changed: %w", ErrNeedsRestart)
+	}
+	return nil
+}
+
 // Reload makes the agent run by cfg, without losing a packet of what both
-// configurations forward. Returns ErrNeedsRestart, and changes nothing, if cfg
-// changes the tables, the namespace, the pins or the hook.
+// configurations forward. See [Agent.Accepts] for what it refuses.
 func (a *Agent) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -375,8 +393,8 @@ func (a *Agent) Reload(cfg Config) error {
 	cfg = cfg.complete()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if cfg.Tables != a.cfg.Tables || cfg.BPFFS != a.cfg.BPFFS || cfg.Netns != a.cfg.Netns || cfg.Hook != a.cfg.Hook || cfg.Budget != a.cfg.Budget || cfg.KeepIdle != a.cfg.KeepIdle {
-		return fmt.Errorf("tables, bpffs, netns, hook, keep_idle or event_budget changed: %w", ErrNeedsRestart)
+	if err := a.accepts(cfg); err != nil {
+		return err
 	}
 	links, err := a.ns.handle.LinkList()
 	if err != nil {
