@@ -96,7 +96,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 
 	g, ctx := errgroup.WithContext(ctx)
-	watcher := &linkWatcher{ns: a.ns, resync: a.resync, update: a.linkChanged, removed: a.linkRemoved}
+	watcher := &linkWatcher{ns: a.ns, resync: a.resync, update: a.linkChanged, addressed: a.addressChanged, removed: a.linkRemoved}
 	g.Go(func() error { return watcher.watch(ctx, func() { close(a.ready) }) })
 	g.Go(func() error { return a.learn(ctx) })
 	g.Go(func() error { return a.runTimers(ctx) })

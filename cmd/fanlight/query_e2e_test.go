@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/fanlight-io/fanlight/lab"
+	"github.com/fanlight-io/fanlight/lab/frame"
+)
+
+// Our queries come from the port's own addresses, also from those that it got,
+// or lost, after it was attached.
+func TestQueriesComeFromThePortsAddresses(t *testing.T) {
+	n := newNet(t, "sub")
+	startAgent(t, n, "querier: {mode: on, query_interval: 1s, query_response_interval: 100ms}")
+	sub, sw, port := n.Host("sub"), n.Switch().Handle(), portLink(t, n, n.Host("sub"))
+	queries := rawSender(t, sub)
+	queries.Filter(func(b []byte) bool {
+		return len(b) >= 14+24+8 && b[12] == 0x08 && b[13] == 0 && b[23] == frame.ProtocolIGMP && b[14+24] == frame.IGMPQuery
+	})
+	waitQuery(t, queries, frame.MAC(port.Attrs().HardwareAddr), netip.IPv4Unspecified())
+
+	own := addr("192.0.2.250")
+	a := &netlink.Addr{IPNet: &net.IPNet{IP: own.AsSlice(), Mask: net.CIDRMask(24, 32)}}
+	if err := sw.AddrAdd(port, a); err != nil {
+		t.Fatal(err)
+	}
+	waitQuery(t, queries, frame.MAC(port.Attrs().HardwareAddr), own)
+	mac := frame.MAC{2, 0xfa, 0, 0, 0, 1}
+	if err := sw.LinkSetHardwareAddr(port, mac[:]); err != nil {
+		t.Fatal(err)
+	}
+	waitQuery(t, queries, mac, own)
+	if err := sw.AddrDel(port, a); err != nil {
+		t.Fatal(err)
+	}
+	waitQuery(t, queries, mac, netip.IPv4Unspecified())
+}
+
+// waitQuery waits for a query from these addresses.
+func waitQuery(t *testing.T, c *lab.RawConn, mac frame.MAC, from netip.Addr) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	last := "none"
+	for {
+		b, err := c.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("no query from %v, %v; the last was from %s", mac, from, last)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, _ := netip.AddrFromSlice(b[26:30])
+		if frame.MAC(b[6:12]) == mac && src == from {
+			return
+		}
+		last = src.String()
+	}
+}
