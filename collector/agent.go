@@ -55,7 +55,7 @@ type Agent struct {
 
 	attaching      []*port // added, not attached yet
 	attachFailures uint64
-	queriesUnsent  uint64
+	portsRefused   uint64 // ports that found no room
 	tablesFull     uint64 // changes of groups that found no room
 	closed         bool   // the datapath is no longer ours to read
 

@@ -123,7 +123,7 @@ func (a *Agent) addPort(d *domain, l netlink.Link, wish uint32, now time.Duratio
 	attrs := l.Attrs()
 	if len(d.ports) >= bpf.MaxPortsPerGroup || len(a.ports) >= a.cfg.Tables.settings().Ports {
 		a.log.Error("port has no room in the tables", "domain", d.cfg.Name, "interface", attrs.Name)
-		a.attachFailures++
+		a.portsRefused++
 		return
 	}
 	p := &port{ifindex: uint32(attrs.Index), index: a.indexes.take(wish), name: attrs.Name, domain: d}

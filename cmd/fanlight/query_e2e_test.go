@@ -43,6 +43,31 @@ func TestQueriesComeFromThePortsAddresses(t *testing.T) {
 	waitQuery(t, queries, mac, netip.IPv4Unspecified())
 }
 
+// A query that can't go out is counted at its port.
+func TestQueriesThatAreNotSentAreCounted(t *testing.T) {
+	n := newNet(t, "sub", "other")
+	a := startAgent(t, n, "querier: {mode: on, query_interval: 1s, query_response_interval: 100ms}")
+	if err := n.Switch().Handle().LinkSetDown(portLink(t, n, n.Host("sub"))); err != nil {
+		t.Fatal(err)
+	}
+	page := a.wait("queries are not sent", func(s series) bool {
+		return s.sum("fanlight_igmp_errors_total", `interface="p-sub"`, `reason="query_not_sent"`) > 1
+	})
+	if got := page.sum("fanlight_igmp_errors_total", `interface="p-other"`, `reason="query_not_sent"`); got != 0 {
+		t.Errorf("%v queries of a port that is up were not sent", got)
+	}
+}
+
+// A port for which the tables have no room is told.
+func TestPortsWithoutRoomAreCounted(t *testing.T) {
+	n := newNet(t, "a", "b", "c")
+	cfg, events := agentConfig(t, n)
+	a := startConfig(t, cfg+"tables: {ports: 2}\n", events)
+	if got := a.scrape().sum("fanlight_table_refused_total", `table="ports"`); got != 1 {
+		t.Errorf("%v ports were refused, want 1", got)
+	}
+}
+
 // waitQuery waits for a query from these addresses.
 func waitQuery(t *testing.T, c *lab.RawConn, mac frame.MAC, from netip.Addr) {
 	t.Helper()
