@@ -148,11 +148,16 @@ func (w *linkWatcher) handle(u netlink.LinkUpdate) error {
 	return w.update(u.Link)
 }
 
-// addressesOf returns the addresses that queries on the interface come from.
-func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr) {
+// addressesOf returns the addresses that queries on the interface come from; ok
+// is false if they can't be told.
+func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr, ok bool) {
+	const tries = 5 // a list is incomplete if an address changes meanwhile
 	addrs, err := h.AddrList(l, netlink.FAMILY_ALL)
-	if err != nil {
-		return v4, v6 // without an address queries come from 0.0.0.0
+	for n := 1; errors.Is(err, netlink.ErrDumpInterrupted) && n < tries; n++ {
+		addrs, err = h.AddrList(l, netlink.FAMILY_ALL)
+	}
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return v4, v6, false
 	}
 	for _, a := range addrs {
 		ip, ok := netip.AddrFromSlice(a.IP)
@@ -167,7 +172,7 @@ func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr) {
 			v6 = ip
 		}
 	}
-	return v4, v6
+	return v4, v6, true
 }
 
 // waitUntil waits until the monotonic deadline or ctx is done.

@@ -245,7 +245,10 @@ func (a *Agent) addressChanged(ifindex uint32) error {
 // refreshPort tells the domain's table who sends our queries on the port.
 func (a *Agent) refreshPort(p *port, l netlink.Link, now time.Duration) {
 	p.info.MAC = macOf(l)
-	p.info.Addr4, p.info.Addr6 = addressesOf(a.ns.handle, l)
+	// Without an address queries come from 0.0.0.0.
+	if v4, v6, ok := addressesOf(a.ns.handle, l); ok {
+		p.info.Addr4, p.info.Addr6 = v4, v6
+	}
 	p.domain.table.AddPort(snoop.Port(p.ifindex), p.info, now)
 }
 
