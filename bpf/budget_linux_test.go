@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/fanlight-io/fanlight/bpf/bpftest"
 )
@@ -29,6 +30,9 @@ func TestVerifierBudget(t *testing.T) {
 		{"replicate", r.d.replicate}, {"consume", r.d.consume}, {"forget", r.d.forget}, {"copyloss", r.d.copyloss},
 	} {
 		if p.prog == nil {
+			if p.name == "copyloss" && tellsDropReasons(t) {
+				t.Errorf("copyloss is not loaded: %q", r.d.Notes())
+			}
 			continue
 		}
 		info, err := p.prog.Info()
@@ -50,6 +54,26 @@ func TestVerifierBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// tellsDropReasons reports whether the kernel has what copyloss needs: the
+// tracepoint that tells why a packet was freed, since 5.17.
+func tellsDropReasons(t *testing.T) bool {
+	t.Helper()
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var typ *btf.Typedef
+	if err := kernel.TypeByName("btf_trace_kfree_skb", &typ); err != nil {
+		return false
+	}
+	pointer, ok := typ.Type.(*btf.Pointer)
+	if !ok {
+		return false
+	}
+	call, ok := pointer.Target.(*btf.FuncProto)
+	return ok && len(call.Params) >= 4 // context, skb, location, reason
 }
 
 func budgetOf(t *testing.T, name string) uint32 {

@@ -72,13 +72,16 @@ func TestEveryPacketHasOneFate(t *testing.T) {
 		if rng.IntN(4) == 0 {
 			frame = frame[:min(len(frame), 34+rng.IntN(40))]
 		}
-		segs := uint64(1)
-		action, ok := r.tryRun(t, frame)
+		segs := uint32(1)
+		if rng.IntN(4) == 0 {
+			segs += rng.Uint32N(40)
+		}
+		action, ok := r.tryRun(t, frame, segs)
 		if !ok {
 			continue // no frame for this kernel's test runs
 		}
 		now := r.state(t)
-		if err := oneFate(now.since(before), action, segs); err != nil {
+		if err := oneFate(now.since(before), action, uint64(segs)); err != nil {
 			t.Fatalf("frame %x: %v", frame, err)
 		}
 		before = now
@@ -94,9 +97,12 @@ func TestEveryPacketHasOneFate(t *testing.T) {
 }
 
 // tryRun runs the program on port 1 if the kernel takes the frame.
-func (r *rig) tryRun(t testing.TB, frame []byte) (action string, ok bool) {
+func (r *rig) tryRun(t testing.TB, frame []byte, segs uint32) (action string, ok bool) {
 	t.Helper()
-	in := skbContext{Ifindex: r.ports[1].Index()}
+	in := skbContext{Ifindex: r.ports[1].Index(), GSOSegs: segs}
+	if segs > 1 {
+		in.GSOSize = 100
+	}
 	var out skbContext
 	ret, err := r.d.replicate.Run(&ebpf.RunOptions{Data: frame, Context: in, ContextOut: &out})
 	if err != nil {

@@ -50,6 +50,7 @@ struct sk_buff {
 	__u16 network_header;
 	__u16 mac_header;
 	unsigned char *head;
+	unsigned char *data;
 	unsigned int end;
 };
 

@@ -309,6 +309,20 @@ handle_data(struct __sk_buff *skb, const struct packet *p,
 	return forwarded(skb, ps, c->segs, wanted_here);
 }
 
+/*
+ * How many datagrams a super-packet holds beyond the first if it does not say:
+ * the kernel takes no virtual machine's word for their number.
+ */
+static __always_inline __u32 uncounted(const struct __sk_buff *skb,
+				       const struct packet *p)
+{
+	__u32 headers = p->l4 + sizeof(struct udphdr), size = skb->gso_size;
+
+	if (!size || skb->gso_segs || skb->len <= headers)
+		return 0;
+	return (skb->len - headers - 1) / size;
+}
+
 SEC("tc")
 int replicate(struct __sk_buff *skb)
 {
@@ -318,7 +332,7 @@ int replicate(struct __sk_buff *skb)
 	struct port *port;
 	struct domain *d;
 	struct copying *c;
-	__u32 segs = skb->gso_segs ?: 1;
+	__u32 segs = skb->gso_segs ?: 1, more;
 	__u32 tag_bytes = skb->vlan_present ? 4 : 0;
 	__u16 tag;
 	int found, kind;
@@ -337,6 +351,10 @@ int replicate(struct __sk_buff *skb)
 	found = parse_packet(skb, p);
 	if (found == PARSE_OTHER)
 		return passed(ps, segs);
+	more = uncounted(skb, p);
+	if (counting)
+		ps->seen += more;
+	segs += more;
 
 	domain = port->domain;
 	d = bpf_map_lookup_elem(&domains, &domain);

@@ -55,7 +55,7 @@ type Agent struct {
 
 	attaching      []*port // added, not attached yet
 	attachFailures uint64
-	queriesUnsent  uint64
+	portsRefused   uint64 // ports that found no room
 	tablesFull     uint64 // changes of groups that found no room
 	closed         bool   // the datapath is no longer ours to read
 
@@ -96,7 +96,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 
 	g, ctx := errgroup.WithContext(ctx)
-	watcher := &linkWatcher{ns: a.ns, resync: a.resync, update: a.linkChanged, removed: a.linkRemoved}
+	watcher := &linkWatcher{ns: a.ns, resync: a.resync, update: a.linkChanged, addressed: a.addressChanged, removed: a.linkRemoved}
 	g.Go(func() error { return watcher.watch(ctx, func() { close(a.ready) }) })
 	g.Go(func() error { return a.learn(ctx) })
 	g.Go(func() error { return a.runTimers(ctx) })
@@ -365,9 +365,27 @@ func (a *Agent) hurry() {
 	}
 }
 
+// Accepts returns the error for which Reload would refuse cfg and change nothing:
+// ErrNeedsRestart if cfg changes the tables, the namespace, the pins, the hook,
+// the event budget or the time that idle counters are kept.
+func (a *Agent) Accepts(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.accepts(cfg.complete())
+}
+
+func (a *Agent) accepts(cfg Config) error {
+	if cfg.Tables != a.cfg.Tables || cfg.BPFFS != a.cfg.BPFFS || cfg.Netns != a.cfg.Netns || cfg.Hook != a.cfg.Hook || cfg.Budget != a.cfg.Budget || cfg.KeepIdle != a.cfg.KeepIdle {
+		return fmt.Errorf("tables, bpffs, netns, hook, keep_idle or event_budget changed: %w", ErrNeedsRestart)
+	}
+	return nil
+}
+
 // Reload makes the agent run by cfg, without losing a packet of what both
-// configurations forward. Returns ErrNeedsRestart, and changes nothing, if cfg
-// changes the tables, the namespace, the pins or the hook.
+// configurations forward. See [Agent.Accepts] for what it refuses.
 func (a *Agent) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -375,8 +393,8 @@ func (a *Agent) Reload(cfg Config) error {
 	cfg = cfg.complete()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if cfg.Tables != a.cfg.Tables || cfg.BPFFS != a.cfg.BPFFS || cfg.Netns != a.cfg.Netns || cfg.Hook != a.cfg.Hook || cfg.Budget != a.cfg.Budget || cfg.KeepIdle != a.cfg.KeepIdle {
-		return fmt.Errorf("tables, bpffs, netns, hook, keep_idle or event_budget changed: %w", ErrNeedsRestart)
+	if err := a.accepts(cfg); err != nil {
+		return err
 	}
 	links, err := a.ns.handle.LinkList()
 	if err != nil {

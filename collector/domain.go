@@ -27,7 +27,8 @@ type port struct {
 	index   uint32 // of its kernel counters
 	name    string
 	domain  *domain
-	fresh   bool // its kernel counters may be those of another port
+	fresh   bool   // its kernel counters may be those of another port
+	unsent  uint64 // queries that did not go out
 	info    snoop.PortInfo
 }
 

@@ -15,10 +15,12 @@ import (
 type linkWatcher struct {
 	ns *namespace
 	// resync is called when changes may have been missed, update for each
-	// change, removed when an interface is gone.
-	resync  func([]netlink.Link) error
-	update  func(netlink.Link) error
-	removed func(ifindex uint32) error
+	// change, addressed when an interface gets or loses an address, removed when
+	// it is gone.
+	resync    func([]netlink.Link) error
+	update    func(netlink.Link) error
+	addressed func(ifindex uint32) error
+	removed   func(ifindex uint32) error
 }
 
 // watch returns when ctx is done. After an overrun of the socket, or any other
@@ -38,26 +40,72 @@ func (w *linkWatcher) watch(ctx context.Context, subscribed func()) error {
 
 var errOverrun = errors.New("netlink messages were lost")
 
-func (w *linkWatcher) follow(ctx context.Context, subscribed func()) error {
-	updates, done := make(chan netlink.LinkUpdate, 256), make(chan struct{})
-	defer close(done)
-	overrun := make(chan error, 1)
+// subscription is what one follow hears.
+type subscription struct {
+	links     chan netlink.LinkUpdate
+	addresses chan netlink.AddrUpdate
+	overrun   chan error
+	done      chan struct{}
+}
+
+func (w *linkWatcher) subscribe() (*subscription, error) {
+	s := &subscription{
+		links:     make(chan netlink.LinkUpdate, 256),
+		addresses: make(chan netlink.AddrUpdate, 256),
+		overrun:   make(chan error, 1),
+		done:      make(chan struct{}),
+	}
+	missed := func(err error) {
+		select {
+		case s.overrun <- err:
+		default:
+		}
+	}
 	// On the namespace's thread: to enter the namespace anew would need
 	// CAP_SYS_ADMIN, which is given up after the start.
 	err := w.ns.do(func() error {
-		return netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
-			ReceiveBufferSize: 4 << 20,
-			ErrorCallback: func(err error) {
-				select {
-				case overrun <- err:
-				default:
-				}
-			},
+		err := netlink.LinkSubscribeWithOptions(s.links, s.done, netlink.LinkSubscribeOptions{
+			ReceiveBufferSize: 4 << 20, ErrorCallback: missed,
 		})
+		if err != nil {
+			close(s.links)
+			return err
+		}
+		err = netlink.AddrSubscribeWithOptions(s.addresses, s.done, netlink.AddrSubscribeOptions{
+			ReceiveBufferSize: 1 << 20, ErrorCallback: missed,
+		})
+		if err != nil {
+			close(s.addresses)
+		}
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("watch interfaces: %w", err)
+		s.close()
+		return nil, fmt.Errorf("watch interfaces: %w", err)
 	}
+	return s, nil
+}
+
+// close ends the subscription. Its senders may be waiting to hand over one more,
+// and end when that is taken.
+func (s *subscription) close() {
+	close(s.done)
+	go func() {
+		for range s.links {
+		}
+	}()
+	go func() {
+		for range s.addresses {
+		}
+	}()
+}
+
+func (w *linkWatcher) follow(ctx context.Context, subscribed func()) error {
+	s, err := w.subscribe()
+	if err != nil {
+		return err
+	}
+	defer s.close()
 	links, err := w.ns.handle.LinkList()
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
@@ -70,13 +118,20 @@ func (w *linkWatcher) follow(ctx context.Context, subscribed func()) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-overrun:
+		case <-s.overrun:
 			return errOverrun
-		case u, ok := <-updates:
+		case u, ok := <-s.links:
 			if !ok {
 				return errOverrun
 			}
 			if err := w.handle(u); err != nil {
+				return err
+			}
+		case u, ok := <-s.addresses:
+			if !ok {
+				return errOverrun
+			}
+			if err := w.addressed(uint32(u.LinkIndex)); err != nil {
 				return err
 			}
 		}
@@ -93,11 +148,16 @@ func (w *linkWatcher) handle(u netlink.LinkUpdate) error {
 	return w.update(u.Link)
 }
 
-// addressesOf returns the addresses that queries on the interface come from.
-func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr) {
+// addressesOf returns the addresses that queries on the interface come from; ok
+// is false if they can't be told.
+func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr, ok bool) {
+	const tries = 5 // a list is incomplete if an address changes meanwhile
 	addrs, err := h.AddrList(l, netlink.FAMILY_ALL)
-	if err != nil {
-		return v4, v6 // without an address queries come from 0.0.0.0
+	for n := 1; errors.Is(err, netlink.ErrDumpInterrupted) && n < tries; n++ {
+		addrs, err = h.AddrList(l, netlink.FAMILY_ALL)
+	}
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return v4, v6, false
 	}
 	for _, a := range addrs {
 		ip, ok := netip.AddrFromSlice(a.IP)
@@ -112,7 +172,7 @@ func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr) {
 			v6 = ip
 		}
 	}
-	return v4, v6
+	return v4, v6, true
 }
 
 // waitUntil waits until the monotonic deadline or ctx is done.

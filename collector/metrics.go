@@ -286,6 +286,14 @@ func (t *seriesTable) readDomains() error {
 	defer a.mu.Unlock()
 	wall := time.Now().Add(-bpf.Now())
 	t.set(seriesKey{family: redact.TableRefused, words: [3]string{"pairs"}}, a.tablesFull)
+	t.set(seriesKey{family: redact.TableRefused, words: [3]string{"ports"}}, a.portsRefused)
+	for ifindex, p := range a.ports {
+		if p.unsent > 0 {
+			k := seriesKey{family: redact.IGMPErrors, port: ifindex, words: [3]string{"query_not_sent"}}
+			k.group.Domain = p.domain.id
+			t.set(k, p.unsent)
+		}
+	}
 	for _, d := range a.domains {
 		for g := range d.table.Groups() {
 			t.set(seriesKey{family: redact.GroupMembers, group: d.key(g.GroupKey)}, uint64(g.Members))

@@ -77,6 +77,7 @@ func (a *Agent) syncPorts(links []netlink.Link, now time.Duration) error {
 		case d == nil:
 		case p != nil && p.domain == d && p.name == attrs.Name:
 			delete(gone, ifindex)
+			a.refreshPort(p, l, now)
 		case p == nil && had && old.NameHash == bpf.NameHash(attrs.Name) && old.Domain == d.id:
 			delete(gone, ifindex)
 			a.addPort(d, l, old.Index, now)
@@ -122,7 +123,7 @@ func (a *Agent) addPort(d *domain, l netlink.Link, wish uint32, now time.Duratio
 	attrs := l.Attrs()
 	if len(d.ports) >= bpf.MaxPortsPerGroup || len(a.ports) >= a.cfg.Tables.settings().Ports {
 		a.log.Error("port has no room in the tables", "domain", d.cfg.Name, "interface", attrs.Name)
-		a.attachFailures++
+		a.portsRefused++
 		return
 	}
 	p := &port{ifindex: uint32(attrs.Index), index: a.indexes.take(wish), name: attrs.Name, domain: d}
@@ -130,9 +131,7 @@ func (a *Agent) addPort(d *domain, l netlink.Link, wish uint32, now time.Duratio
 	a.ports[p.ifindex], d.ports[p.ifindex] = p, p
 	a.names.setInterface(p.ifindex, p.name)
 	p.info = snoop.PortInfo{Name: p.name, Router: matches(d.cfg.RouterPorts, p.name)}
-	copy(p.info.MAC[:], attrs.HardwareAddr)
-	p.info.Addr4, p.info.Addr6 = addressesOf(a.ns.handle, l)
-	d.table.AddPort(snoop.Port(p.ifindex), p.info, now)
+	a.refreshPort(p, l, now)
 	if len(d.cfg.QuerierGuard)+len(d.cfg.RouterGuard) > 0 {
 		d.configureTable(now)
 	}
@@ -211,12 +210,46 @@ func (a *Agent) linkChanged(l netlink.Link) error {
 		}
 		p = nil
 	}
-	if d == nil || p != nil {
+	switch {
+	case d == nil:
 		return nil
+	case p != nil:
+		if macOf(l) == p.info.MAC {
+			return nil
+		}
+		a.refreshPort(p, l, now)
+	default:
+		a.addPort(d, l, 0, now)
 	}
-	a.addPort(d, l, 0, now)
 	a.hurry()
 	return a.settle(now)
+}
+
+// addressChanged makes queries come from the addresses that the port has now.
+func (a *Agent) addressChanged(ifindex uint32) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.ports[ifindex]
+	if p == nil {
+		return nil
+	}
+	l, err := a.ns.handle.LinkByIndex(int(ifindex))
+	if err != nil {
+		return nil // vanished: its removal is on the way
+	}
+	now := bpf.Now()
+	a.refreshPort(p, l, now)
+	return a.settle(now)
+}
+
+// refreshPort tells the domain's table who sends our queries on the port.
+func (a *Agent) refreshPort(p *port, l netlink.Link, now time.Duration) {
+	p.info.MAC = macOf(l)
+	// Without an address queries come from 0.0.0.0.
+	if v4, v6, ok := addressesOf(a.ns.handle, l); ok {
+		p.info.Addr4, p.info.Addr6 = v4, v6
+	}
+	p.domain.table.AddPort(snoop.Port(p.ifindex), p.info, now)
 }
 
 // renamePort lets a port go on under another name, with its members.
@@ -316,4 +349,10 @@ func (a *Agent) explains(k bpf.GroupKey) bool {
 		_, ok := d.groups[k]
 		return ok || d.id == k.Domain && d.unplaced[snoop.GroupKey{VLAN: snoop.VLAN(k.VLAN), Group: k.Group}]
 	})
+}
+
+// macOf returns the interface's MAC, zeros if it has none.
+func macOf(l netlink.Link) (mac snoop.MAC) {
+	copy(mac[:], l.Attrs().HardwareAddr)
+	return mac
 }

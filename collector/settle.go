@@ -59,7 +59,9 @@ func (a *Agent) settleDomain(d *domain, now time.Duration) error {
 	for _, f := range d.table.TakeTransmit() {
 		if err := a.transmit.send(f); err != nil {
 			a.log.Debug("query not sent", "domain", d.cfg.Name, "error", err)
-			a.queriesUnsent++
+			if p := a.ports[uint32(f.Port)]; p != nil {
+				p.unsent++
+			}
 		}
 	}
 	return nil

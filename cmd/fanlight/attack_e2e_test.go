@@ -32,6 +32,7 @@ type victims struct {
 	// The attacker's own addresses.
 	mac frame.MAC
 	ip  netip.Addr
+	out *outcome
 }
 
 var (
@@ -95,7 +96,20 @@ var attacks = []attack{
 			total += len(batch)
 			time.Sleep(time.Until(start.Add(time.Duration(total) * 10 * time.Microsecond))) // 100,000 a second
 		}
-		t.Logf("%d reports in %v", total, time.Since(start))
+		took := time.Since(start)
+		page := v.a.wait("the port's limit holds", func(s series) bool {
+			return s.sum("fanlight_drops_total", `reason="rate_limited"`) > 0.8*float64(total)
+		})
+		heard := page.sum("fanlight_igmp_messages_total", `interface="p-evil"`)
+		t.Logf("%d reports in %v, %v of them heard", total, took, heard)
+		// The limit is 1,000 a second, and a second's worth at once.
+		if most := 1000 * (time.Since(start).Seconds() + 1); heard > most {
+			v.out.wrong("%v messages of a flooding port were heard, want %v at most", heard, most)
+		}
+		if rate := float64(total) / took.Seconds(); rate < 90000 {
+			v.out.wrong("the flood was of %.0f reports/s", rate)
+			v.out.noise = append(v.out.noise, "no time for a flood")
+		}
 	}},
 	{name: "forged leaves", lasts: time.Second, run: func(t *testing.T, v *victims) {
 		sub, ssm, pub := v.n.Host("sub"), v.n.Host("ssm"), v.n.Host("pub")
@@ -178,7 +192,7 @@ func TestAttacksHarmNobodyElse(t *testing.T) {
 
 func suffer(t *testing.T, n *lab.Net, at attack) (out outcome) {
 	a := startAgent(t, n, append([]string{quickQuerier}, at.config...)...)
-	v := &victims{n: n, a: a, mac: frame.MAC(n.Host("evil").MAC), ip: n.Host("evil").Addr4}
+	v := &victims{n: n, a: a, mac: frame.MAC(n.Host("evil").MAC), ip: n.Host("evil").Addr4, out: &out}
 	var err error
 	if v.evil, err = n.Host("evil").Raw(""); err != nil {
 		t.Fatal(err)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/fanlight-io/fanlight/collector"
 	"github.com/fanlight-io/fanlight/lab"
 	"github.com/fanlight-io/fanlight/lab/labtest"
 	"github.com/fanlight-io/fanlight/redact"
@@ -64,6 +66,16 @@ func TestKeysAreReadAgainOnReload(t *testing.T) {
 	}
 	if err := a.reload(a.path); err == nil || !strings.Contains(err.Error(), "redact changed: needs a restart") {
 		t.Errorf("a stricter profile is passed over: %v", err)
+	}
+	// What is refused for another reason takes no new key either.
+	if _, err := redact.RotateKey(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.put(a.cfg + "tables: {groups: 100}\n"); !errors.Is(err, collector.ErrNeedsRestart) {
+		t.Errorf("other tables are passed over: %v", err)
+	}
+	if s := a.scrape(); s.sum(family, second.Active()) != 200 {
+		t.Error("a refused reload put a new key in force")
 	}
 	if err := os.WriteFile(a.path, []byte(a.cfg), 0o600); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,11 @@ func (a *agent) put(cfg string) error {
 
 func TestABadReloadChangesNothing(t *testing.T) {
 	untilClean(t, func(t *testing.T, n *lab.Net) (out outcome) {
-		a := startAgent(t, n, quickQuerier)
+		a := startAgent(t, n, quickQuerier, "unregistered: flood")
+		// Each bad one would change a policy too, and none of it may take effect.
+		nobody := addr("239.9.9.7")
+		flooded := watchGroup(t, n.Host("sub"), nobody)
+		stricter := strings.Replace(a.cfg, "unregistered: flood", "unregistered: drop", 1)
 		r := joinGroup(t, n.Host("sub"), testGroup)
 		a.waitMembers("239.1.1.1", 1)
 		stream, err := n.Host("pub").Stream(lab.SendConfig{Group: testGroup, Port: 5000, Rate: 5000})
@@ -34,19 +39,27 @@ func TestABadReloadChangesNothing(t *testing.T) {
 		}
 		for name, cfg := range map[string]string{
 			"syntax":             "domains: [",
-			"unknown key":        strings.Replace(a.cfg, "ports:", "prots:", 1),
-			"one domain is bad":  strings.Replace(a.cfg, "domains:", "domains:\n  - {name: x, ports: [none], unregistered: perhaps}", 1),
-			"limits do not fit":  strings.Replace(a.cfg, quickQuerier, "limits: {groups: 100000}", 1),
-			"needs a restart":    a.cfg + "tables: {groups: 100}\n",
-			"exporter changed":   strings.Replace(a.cfg, "type: file", "type: file, mode: \"0640\"", 1),
-			"other redaction":    strings.Replace(a.cfg, "profile: reveal", "profile: default", 1),
-			"too many of a kind": strings.Replace(a.cfg, "domains:", "tables: {domains: 2}\ndomains:\n  - {name: x, ports: [none]}", 1),
+			"unknown key":        strings.Replace(stricter, "ports:", "prots:", 1),
+			"one domain is bad":  strings.Replace(stricter, "domains:", "domains:\n  - {name: x, ports: [none], unregistered: perhaps}", 1),
+			"limits do not fit":  strings.Replace(stricter, quickQuerier, "limits: {groups: 100000}", 1),
+			"needs a restart":    stricter + "tables: {groups: 100}\n",
+			"exporter changed":   strings.Replace(stricter, "type: file", "type: file, mode: \"0640\"", 1),
+			"other redaction":    strings.Replace(stricter, "profile: reveal", "profile: default", 1),
+			"too many of a kind": strings.Replace(stricter, "domains:", "tables: {domains: 2}\ndomains:\n  - {name: x, ports: [none]}", 1),
 		} {
 			if err := a.put(cfg); err == nil {
 				t.Errorf("%s: accepted", name)
 			}
 			if s := a.scrape(); s[reloadOK] != 0 {
 				t.Errorf("%s: %s is %v", name, reloadOK, s[reloadOK])
+			}
+			was := flooded.Count().Frames
+			a.wait(name+": what nobody joined is flooded as before", func(s series) bool {
+				send(t, n.Host("pub"), lab.SendConfig{Group: nobody, Count: 1})
+				return flooded.Count().Frames > was || s.sum("fanlight_drops_total", `group="239.9.9.7"`) > 0
+			})
+			if s := a.scrape(); s.sum("fanlight_drops_total", `group="239.9.9.7"`) != 0 {
+				t.Fatalf("%s: its policy is in force", name)
 			}
 		}
 		if err := a.put(a.cfg); err != nil {
@@ -99,6 +112,25 @@ func TestAReloadThatNeedsARestartSaysSo(t *testing.T) {
 	if err := was.fixed(was); err != nil {
 		t.Errorf("unchanged: got %v", err)
 	}
+}
+
+// A file that can't be opened again is told as what it is: the configuration is
+// in force all the same.
+func TestAFileThatIsNotReopenedRefusesNothing(t *testing.T) {
+	n := newNet(t, "pub", "sub")
+	a := startAgent(t, n, "unregistered: flood")
+	if err := os.RemoveAll(filepath.Dir(a.events)); err != nil {
+		t.Fatal(err)
+	}
+	err := a.put(strings.Replace(a.cfg, "unregistered: flood", "unregistered: drop", 1))
+	if !errors.Is(err, errReopen) || !strings.Contains(err.Error(), a.events) {
+		t.Errorf("got %v, want %v with the file's name", err, errReopen)
+	}
+	nobody := addr("239.9.9.8")
+	probe(t, n, "pub", nobody, 10)
+	a.wait("the new policy drops what nobody joined", func(s series) bool {
+		return s[reloadOK] == 1 && s.sum("fanlight_drops_total", `group="239.9.9.8"`) == 10
+	})
 }
 
 func TestAReloadLosesNothingOfWhatStays(t *testing.T) {

@@ -260,11 +260,18 @@ func (s *service) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// reload puts a new configuration in force, or leaves the old one.
+// errReopen: the new configuration is in force, but a file is not open again.
+var errReopen = errors.New("not opened again")
+
+// reload puts a new configuration in force, or leaves the old one, keys and all.
+// After errReopen the new one is in force.
 func (s *service) reload(path string) error {
 	cfg, err := loadConfig(path)
 	if err == nil {
 		err = s.cfg.fixed(cfg)
+	}
+	if err == nil {
+		err = s.agent.Accepts(cfg.Config)
 	}
 	if err == nil {
 		err = s.policy.ReloadKeys()
@@ -281,7 +288,10 @@ func (s *service) reload(path string) error {
 	for _, r := range s.reopen {
 		errs = append(errs, r.Reopen())
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", errReopen, err)
+	}
+	return nil
 }
 
 // fixed returns an error if next changes what only a restart can change; the
@@ -339,11 +349,14 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 			case <-ctx.Done():
 				return nil
 			case <-e.reload:
-				if err := s.reload(path); err != nil {
+				switch err := s.reload(path); {
+				case err == nil:
+					log.Info("configuration reloaded")
+				case errors.Is(err, errReopen):
+					log.Error("configuration reloaded, but an exporter goes on with its old file", "error", err)
+				default:
 					log.Error("configuration refused; the old one goes on", "error", err)
-					continue
 				}
-				log.Info("configuration reloaded")
 			}
 		}
 	})

@@ -65,7 +65,7 @@ boot() {
 	modules=$(find "$dir/root" -path '*/lib/modules/*/kernel' -type d -prune)
 	"$cache/bin/initramfs" -modules "$modules" -load veth,tun,sch_ingress,cls_bpf,sch_tbf,nfnetlink,xfrm_user -o "$dir/initramfs.gz" \
 		init="$cache/bin/init" bpf.test="$cache/bin/bpf.test" fanlight="$cache/bin/fanlight" \
-		bpf/wire_bpfel.go=bpf/wire_bpfel.go bpf/testdata=bpf/testdata
+		README.md=README.md bpf/wire_bpfel.go=bpf/wire_bpfel.go bpf/testdata=bpf/testdata
 	local libs=$qemu/usr/lib/$(uname -m)-linux-gnu
 	LD_LIBRARY_PATH=$libs:$qemu/lib/$(uname -m)-linux-gnu QEMU_MODULE_DIR=$libs/qemu PATH=$qemu/usr/bin:$PATH \
 		timeout "$boot_seconds" qemu-system-x86_64 -L "$qemu/usr/share/qemu" -L "$qemu/usr/share/seabios" \
