@@ -121,13 +121,13 @@ type syslogger struct {
 	buf    []byte
 	scrap  []byte
 
-	connects, truncated, oversize atomic.Uint64
+	connects, truncated atomic.Uint64
 }
 
 // Counts yields the counters that [Counter] promises.
 func (s *syslogger) Counts() iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
-		_ = yield("connected", s.connects.Load()) && yield("truncated", s.truncated.Load()) && yield("oversize", s.oversize.Load())
+		_ = yield("connected", s.connects.Load()) && yield("truncated", s.truncated.Load())
 	}
 }
 
@@ -150,11 +150,15 @@ func (s *syslogger) Export(ctx context.Context, batch []redact.Record) error {
 	if s.config.Network == "unixgram" {
 		send = s.sendDatagrams
 	}
-	if err := s.conn.bounded(ctx, func() error { return send(batch) }); err != nil {
-		s.disconnect()
-		return fmt.Errorf("send to syslog: %w", err)
+	err := s.conn.bounded(ctx, func() error { return send(batch) })
+	if err == nil {
+		return nil
 	}
-	return nil
+	var part *Undelivered
+	if !errors.As(err, &part) || len(part.Retry) > 0 {
+		s.disconnect()
+	}
+	return fmt.Errorf("send to syslog: %w", err)
 }
 
 // connect makes sure that there is a connection whose other end is still there.
@@ -207,19 +211,23 @@ func (s *syslogger) appendFrame(dst []byte, r *redact.Record) []byte {
 	return append(dst, s.scrap...)
 }
 
-// sendDatagrams writes one message at a time. One that the socket can't take at
-// any time is left out and counted.
+// sendDatagrams writes one message at a time, so it is known which ones went
+// out. One that is larger than the socket ever takes is refused.
 func (s *syslogger) sendDatagrams(batch []redact.Record) error {
+	var lost Undelivered
 	for i := range batch {
 		s.buf = s.message.append(s.buf[:0], &batch[i])
 		_, err := s.conn.Write(s.buf)
 		if errors.Is(err, syscall.EMSGSIZE) {
-			s.oversize.Add(1)
+			lost.refuse("oversize", 1, err)
 			continue
 		}
 		if err != nil {
-			return err
+			return lost.retryFrom(i, len(batch), err)
 		}
+	}
+	if lost.Cause != nil {
+		return &lost
 	}
 	return nil
 }

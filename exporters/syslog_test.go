@@ -247,11 +247,11 @@ func TestSyslogUnixDatagrams(t *testing.T) {
 			}
 		}
 	}
-	mustExport(t, s, batch)
-	receive(0, 2)
-	if s.oversize.Load() != 1 {
-		t.Errorf("oversize: want 1, got %d", s.oversize.Load())
+	var part *Undelivered
+	if err := s.Export(t.Context(), batch); !errors.As(err, &part) || part.Refused["oversize"] != 1 || len(part.Retry) != 0 {
+		t.Errorf("a message that no datagram holds: %v", err)
 	}
+	receive(0, 2)
 	l.Close()
 	os.Remove(path)
 	if err := s.Export(t.Context(), batch[:1]); err == nil || IsPermanent(err) {

@@ -50,6 +50,28 @@ func (e *Undelivered) Lost() iter.Seq2[string, int] {
 	}
 }
 
+// refuse notes records that will never be taken.
+func (e *Undelivered) refuse(reason string, n int, cause error) {
+	if e.Refused == nil {
+		e.Refused = map[string]int{}
+	}
+	e.Refused[reason] += n
+	e.Cause = cause
+}
+
+// retryFrom returns the error for records that may all be exported again, from
+// first on, because of cause.
+func (e *Undelivered) retryFrom(first, end int, cause error) error {
+	if first == 0 && e.Refused == nil {
+		return cause
+	}
+	for i := first; i < end; i++ {
+		e.Retry = append(e.Retry, i)
+	}
+	e.Cause = cause
+	return e
+}
+
 // retryAfterError is an error of a destination that said when to come back.
 type retryAfterError struct {
 	err  error
