@@ -71,7 +71,7 @@ type otlpEncoder struct {
 type otlpField struct {
 	id  redact.FieldID
 	typ redact.Type
-	key []byte // the attribute's key, with tag and length
+	key []byte // the attribute's key, with tag and length, and the tag of its value
 }
 
 // otlpPlan is what all log records of one subject begin with.
@@ -87,7 +87,8 @@ func newOTLPEncoder() *otlpEncoder {
 		if f.Names.OTel == "" || id == fieldNode || id == fieldBootID || id == fieldSchema || id == fieldKind || id == fieldAction {
 			continue // in the resource, or constant
 		}
-		e.fields = append(e.fields, otlpField{id, f.Type, appendStringField(nil, keyValueKey, f.Names.OTel)})
+		key := protowire.AppendTag(appendStringField(nil, keyValueKey, f.Names.OTel), keyValueValue, protowire.BytesType)
+		e.fields = append(e.fields, otlpField{id, f.Type, key})
 	}
 	e.plans.build = e.plan
 	return e
@@ -257,7 +258,7 @@ func (e *otlpEncoder) appendField(dst []byte, f *otlpField, r *redact.Record) []
 		return e.appendScrap(dst, f, anyString)
 	}
 	text := r.Text(f.id)
-	if !utf8.ValidString(text) {
+	if f.typ == redact.TypeName && !utf8.ValidString(text) {
 		e.scrap = appendValid(e.scrap[:0], text)
 		return e.appendScrap(dst, f, anyString)
 	}
@@ -273,9 +274,14 @@ func (e *otlpEncoder) appendScrap(dst []byte, f *otlpField, number protowire.Num
 
 // appendKey opens an attribute whose AnyValue has the given length.
 func (f *otlpField) appendKey(dst []byte, value int) []byte {
+	n := len(f.key) + protowire.SizeVarint(uint64(value)) + value
+	if n < 0x80 { // nearly always: each length is one byte
+		dst = append(dst, byte(logAttributes<<3|protowire.BytesType), byte(n))
+		dst = append(dst, f.key...)
+		return append(dst, byte(value))
+	}
 	dst = protowire.AppendTag(dst, logAttributes, protowire.BytesType)
-	dst = protowire.AppendVarint(dst, uint64(len(f.key)+1+protowire.SizeBytes(value)))
+	dst = protowire.AppendVarint(dst, uint64(n))
 	dst = append(dst, f.key...)
-	dst = protowire.AppendTag(dst, keyValueValue, protowire.BytesType)
 	return protowire.AppendVarint(dst, uint64(value))
 }

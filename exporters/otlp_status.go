@@ -98,7 +98,7 @@ func unreachable(err error) string {
 		unknown  x509.UnknownAuthorityError
 		name     x509.HostnameError
 		invalid  x509.CertificateInvalidError
-		alert    tls.AlertError
+		op       *net.OpError
 		record   tls.RecordHeaderError
 		dns      *net.DNSError
 		verified *tls.CertificateVerificationError
@@ -113,8 +113,8 @@ func unreachable(err error) string {
 		return "certificate of another name"
 	case errors.As(err, &invalid), errors.As(err, &verified):
 		return "certificate is not valid"
-	case errors.As(err, &alert):
-		return "TLS alert " + alert.Error()
+	case errors.As(err, &op) && op.Op == "remote error": // crypto/tls has a text for each alert
+		return "TLS alert: " + op.Err.Error()
 	case errors.As(err, &record):
 		return "the peer does not speak TLS"
 	case errors.As(err, &dns):
