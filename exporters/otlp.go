@@ -2,9 +2,7 @@ package exporters
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -24,8 +22,8 @@ func (c *OTLPConfig) Open() (Exporter, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	o := &otlp{config: c.OTLPConnection, encoder: newOTLPEncoder()}
-	if err := o.open(); err != nil {
+	o := &otlp{encoder: newOTLPEncoder(), link: otlpLink{config: c.OTLPConnection, signal: otlpLogs}}
+	if err := o.link.open(); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -41,55 +39,19 @@ func (c *OTLPConfig) Open() (Exporter, error) {
 // sent again, as the specification has it. A request whose answer is lost is
 // sent again: its records then arrive twice, with the same fanlight.event_id.
 type otlp struct {
-	config OTLPConnection
-
 	mu      sync.Mutex // Reopen comes from another goroutine
 	encoder *otlpEncoder
-	buffers otlpBuffers
-	sender  otlpSender // nil: to be made
-	headers map[string]string
-	tls     *tls.Config
+	link    otlpLink
 	closed  bool
 
-	connects, partial, split atomic.Uint64
-}
-
-// otlpSender sends one encoded request, whose buffer is its own from then on.
-// An otlpError says what the peer's answer means.
-type otlpSender interface {
-	send(ctx context.Context, request *[]byte) (otlpReply, error)
-	isBroken() bool
-	close() error
-}
-
-// otlpSignal is one service of the protocol.
-type otlpSignal struct {
-	method, path string
-	buffers      *otlpBuffers
+	split atomic.Uint64
 }
 
 // Counts yields the counters that [Counter] promises.
 func (o *otlp) Counts() iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
-		_ = yield("connected", o.connects.Load()) && yield("partial_success", o.partial.Load()) && yield("split", o.split.Load())
+		_ = yield("connected", o.link.connects.Load()) && yield("partial_success", o.link.partial.Load()) && yield("split", o.split.Load())
 	}
-}
-
-// open reads the files. After an error what was read before stays in force.
-func (o *otlp) open() error {
-	headers, err := o.config.readHeaders()
-	if err != nil {
-		return err
-	}
-	if !o.config.Insecure {
-		conf, err := o.config.TLS.load()
-		if err != nil {
-			return fmt.Errorf("tls: %w", err)
-		}
-		o.tls = conf
-	}
-	o.headers = headers
-	return nil
 }
 
 func (o *otlp) Export(ctx context.Context, batch []redact.Record) error {
@@ -105,7 +67,7 @@ func (o *otlp) Export(ctx context.Context, batch []redact.Record) error {
 	for first := 0; first < len(batch); {
 		request, next := o.encode(batch, first)
 		if next == first {
-			o.buffers.Put(request)
+			o.link.buffers.Put(request)
 			lost.refuse("oversize", 1, errOversize)
 			first++
 			continue
@@ -130,10 +92,10 @@ var errOversize = errors.New("a record is larger than max_request_bytes")
 // encode makes a request of the records from first on, as many as fit, and
 // returns the place of the first that is left.
 func (o *otlp) encode(batch []redact.Record, first int) (request *[]byte, next int) {
-	request = o.buffers.Get(0)
+	request = o.link.buffers.Get(0)
 	fits := true
 	for next = first; next < len(batch); next++ {
-		if *request, fits = o.encoder.append(*request, &batch[next], int(o.config.MaxRequestBytes)); !fits {
+		if *request, fits = o.encoder.append(*request, &batch[next], int(o.link.config.MaxRequestBytes)); !fits {
 			break
 		}
 	}
@@ -144,65 +106,18 @@ func (o *otlp) encode(batch []redact.Record, first int) (request *[]byte, next i
 // deliver sends a request with n records. It notes what the peer refuses for
 // good, and returns an error if all may be sent again.
 func (o *otlp) deliver(ctx context.Context, request *[]byte, n int, lost *Undelivered) error {
-	if err := o.connect(); err != nil {
-		o.buffers.Put(request)
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, o.config.Timeout)
-	defer cancel()
-	reply, err := o.sender.send(bounded, request)
-	if reply.rejected > 0 || reply.warned {
-		o.partial.Add(1)
+	reply, err := o.link.deliver(ctx, request)
+	if refusedForGood(err) {
+		lost.refuse("rejected", n, err)
+		return nil
 	}
 	if rejected := int(min(reply.rejected, uint64(n))); rejected > 0 {
 		lost.refuse("rejected", rejected, errPartial)
 	}
-	var failure *otlpError
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case errors.As(err, &failure) && !failure.retry:
-		lost.refuse("rejected", n, fmt.Errorf("send by OTLP: %w", err))
-		return nil
-	case failure != nil:
-		err = RetryAfter(err, failure.wait)
-	}
-	if o.sender.isBroken() {
-		o.disconnect()
-	}
-	return fmt.Errorf("send by OTLP: %w", err)
+	return err
 }
 
 var errPartial = errors.New("the receiver rejected a part of a request")
-
-// connect prepares a connection if there is none.
-func (o *otlp) connect() (err error) {
-	if o.sender != nil {
-		return nil
-	}
-	s := otlpSignal{"/opentelemetry.proto.collector.logs.v1.LogsService/Export", "/v1/logs", &o.buffers}
-	if o.config.Protocol == "http" {
-		o.sender = newOTLPHTTP(&o.config, s, o.headers, o.tls, &o.connects)
-		return nil
-	}
-	g, err := newOTLPGRPC(&o.config, s, o.headers, o.tls, &o.connects)
-	if err != nil {
-		return fmt.Errorf("prepare OTLP: %w", err)
-	}
-	o.sender = g
-	return nil
-}
-
-// disconnect closes the connection, if there is one.
-func (o *otlp) disconnect() (err error) {
-	if o.sender != nil {
-		err = o.sender.close()
-		o.sender = nil
-	}
-	return err
-}
 
 // Reopen reads the files again, and connects anew.
 func (o *otlp) Reopen() error {
@@ -211,15 +126,14 @@ func (o *otlp) Reopen() error {
 	if o.closed {
 		return ErrClosed
 	}
-	o.disconnect()
-	return o.open()
+	return o.link.open()
 }
 
 func (o *otlp) Close(context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	return o.disconnect()
+	return o.link.disconnect()
 }
 
 // refuse notes records that will never be taken.

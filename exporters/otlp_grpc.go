@@ -2,7 +2,6 @@ package exporters
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -30,35 +29,33 @@ type otlpGRPC struct {
 	why     *handshakes
 }
 
-func newOTLPGRPC(c *OTLPConnection, s otlpSignal, headers map[string]string, tlsConf *tls.Config, connects *atomic.Uint64) (*otlpGRPC, error) {
-	g := &otlpGRPC{method: s.method, headers: metadata.New(headers), buffers: s.buffers}
-	var err error
-	if g.conn, g.why, err = dialOTLP(c, tlsConf, connects); err != nil {
-		return nil, err
-	}
-	g.options = []grpc.CallOption{grpc.ForceCodecV2(otlpCodec{})}
-	return g, nil
+func newOTLPGRPC(l *otlpLink) (*otlpGRPC, error) {
+	conn, why, err := dialOTLP(l)
+	return &otlpGRPC{
+		method: l.signal.method, conn: conn, why: why, headers: metadata.New(l.headers), buffers: &l.buffers,
+		options: []grpc.CallOption{grpc.ForceCodecV2(otlpCodec{})},
+	}, err
 }
 
 // dialOTLP prepares a connection, which the first call makes.
-func dialOTLP(c *OTLPConnection, tlsConf *tls.Config, connects *atomic.Uint64) (*grpc.ClientConn, *handshakes, error) {
+func dialOTLP(l *otlpLink) (*grpc.ClientConn, *handshakes, error) {
 	why := &handshakes{TransportCredentials: insecure.NewCredentials(), last: new(atomic.Value)}
-	if tlsConf != nil {
-		why.TransportCredentials = credentials.NewTLS(tlsConf)
+	if l.tls != nil {
+		why.TransportCredentials = credentials.NewTLS(l.tls)
 	}
 	calls := []grpc.CallOption{grpc.MaxCallRecvMsgSize(maxReply), grpc.MaxCallSendMsgSize(1 << 30)}
-	switch c.Compression {
+	switch l.config.Compression {
 	case "gzip":
 		calls = append(calls, grpc.UseCompressor(gzip.Name))
 	case "zstd":
 		calls = append(calls, grpc.UseCompressor(zstdName))
 	}
-	conn, err := grpc.NewClient(c.Endpoint,
+	conn, err := grpc.NewClient(l.config.Endpoint,
 		grpc.WithTransportCredentials(why),
 		grpc.WithDisableRetry(), // whoever calls an exporter has retries for all
 		grpc.WithDisableServiceConfig(),
 		grpc.WithUserAgent(product+"/"+version),
-		grpc.WithStatsHandler(&connCounter{connects}),
+		grpc.WithStatsHandler(&connCounter{&l.connects}),
 		grpc.WithDefaultCallOptions(calls...))
 	return conn, why, err
 }

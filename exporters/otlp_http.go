@@ -32,26 +32,26 @@ type packer interface {
 	Reset(io.Writer)
 }
 
-func newOTLPHTTP(c *OTLPConnection, s otlpSignal, headers map[string]string, tlsConf *tls.Config, connects *atomic.Uint64) *otlpHTTP {
+func newOTLPHTTP(l *otlpLink) *otlpHTTP {
 	h := &otlpHTTP{
-		client:  &http.Client{Transport: otlpTransport(tlsConf, connects), CheckRedirect: noRedirect},
-		url:     strings.TrimSuffix(c.Endpoint, "/") + s.path,
+		client:  &http.Client{Transport: otlpTransport(l.tls, &l.connects), CheckRedirect: noRedirect},
+		url:     strings.TrimSuffix(l.config.Endpoint, "/") + l.signal.path,
 		headers: http.Header{},
-		buffers: s.buffers,
+		buffers: &l.buffers,
 	}
-	for name, value := range headers {
+	for name, value := range l.headers {
 		h.headers.Set(name, value)
 	}
 	h.headers.Set("Content-Type", "application/x-protobuf")
 	h.headers.Set("User-Agent", product+"/"+version)
-	switch c.Compression {
+	switch l.config.Compression {
 	case "gzip":
 		h.packer, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
 	case "zstd":
 		h.packer, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) // the option is valid
 	}
 	if h.packer != nil {
-		h.headers.Set("Content-Encoding", c.Compression)
+		h.headers.Set("Content-Encoding", l.config.Compression)
 	}
 	return h
 }

@@ -51,8 +51,8 @@ func TestOtelcolLogs(t *testing.T) {
 		for i := range batch {
 			want = appendOracle(want, &batch[i])
 		}
-		if e.connects.Load() != 1 || e.split.Load() == 0 {
-			t.Errorf("%+v: %d connections, %d splits", way, e.connects.Load(), e.split.Load())
+		if e.link.connects.Load() != 1 || e.split.Load() == 0 {
+			t.Errorf("%+v: %d connections, %d splits", way, e.link.connects.Load(), e.split.Load())
 		}
 	}
 	var got []byte
@@ -131,8 +131,8 @@ func TestOtelcolRestart(t *testing.T) {
 				c.await("take records again", func() bool { return export() == nil })
 			}
 			c.await("write", func() bool { return len(c.eventIDs()) == sent })
-			if e.connects.Load() < 4 {
-				t.Errorf("connections: want 4 or more, got %d", e.connects.Load())
+			if e.link.connects.Load() < 4 {
+				t.Errorf("connections: want 4 or more, got %d", e.link.connects.Load())
 			}
 		})
 	}

@@ -119,8 +119,8 @@ func TestOTLPPartialSuccess(t *testing.T) {
 					t.Errorf("rejected %d: want %d, got %d", rejected[i], want, got)
 				}
 			}
-			if e.partial.Load() != 4 {
-				t.Errorf("partial successes: want 4, got %d", e.partial.Load())
+			if e.link.partial.Load() != 4 {
+				t.Errorf("partial successes: want 4, got %d", e.link.partial.Load())
 			}
 		})
 	}
