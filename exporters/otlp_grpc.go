@@ -122,7 +122,7 @@ func (h *handshakes) explain(err error) error {
 	e := &otlpError{what: "status " + s.Code().String()}
 	switch s.Code() {
 	case codes.Canceled, codes.DeadlineExceeded, codes.Aborted, codes.OutOfRange, codes.DataLoss:
-		e.retry = true
+		e.retry, e.late = true, s.Code() == codes.DeadlineExceeded
 	case codes.Unavailable:
 		e.retry = true
 		e.what += h.String()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -99,7 +100,7 @@ func (h *otlpHTTP) send(ctx context.Context, request *[]byte) (reply otlpReply, 
 	req.Header = h.headers.Clone()
 	res, err := h.client.Do(req)
 	if err != nil {
-		return reply, &otlpError{what: unreachable(err), retry: true}
+		return reply, &otlpError{what: unreachable(err), retry: true, late: errors.Is(err, context.DeadlineExceeded)}
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxReply))

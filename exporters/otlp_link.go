@@ -72,17 +72,27 @@ func (l *otlpLink) deliver(ctx context.Context, request *[]byte) (otlpReply, err
 	if err == nil {
 		return reply, nil
 	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
-	}
 	var failure *otlpError
-	if errors.As(err, &failure) && failure.retry {
+	switch errors.As(err, &failure); {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case failure != nil && failure.late && !isOwnTimeout(ctx, bounded):
+		err = context.DeadlineExceeded // the peer, which knows the deadline, was quicker
+	case failure != nil && failure.retry:
 		err = RetryAfter(err, failure.wait)
 	}
 	if l.sender.isBroken() {
 		l.disconnect()
 	}
 	return reply, fmt.Errorf("send by OTLP: %w", err)
+}
+
+// isOwnTimeout reports whether it is our timeout that bounds the request, not the
+// caller's.
+func isOwnTimeout(ctx, bounded context.Context) bool {
+	caller, has := ctx.Deadline()
+	limit, _ := bounded.Deadline()
+	return !has || limit.Before(caller)
 }
 
 // refusedForGood reports whether an error of deliver means that the request must

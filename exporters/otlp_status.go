@@ -18,6 +18,7 @@ import (
 type otlpError struct {
 	what  string
 	retry bool          // the specification lets it be tried again
+	late  bool          // there was no answer in time
 	wait  time.Duration // how long the peer asked to be left alone, or 0
 }
 
