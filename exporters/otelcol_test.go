@@ -78,7 +78,7 @@ func newOtelcol(t *testing.T) *otelcol {
 	authority.issue(t, "otel.example.com", at("server.pem"), at("server.key"))
 	authority.issue(t, "fanlight", c.cert, c.key)
 	writeFile(t, c.token, "Bearer open-sesame\n", 0o600)
-	tls := fmt.Sprintf("{cert_file: %s, key_file: %s, client_ca_file: %s}", at("server.pem"), at("server.key"), c.ca)
+	tls := fmt.Sprintf("{cert_file: %q, key_file: %q, client_ca_file: %q}", at("server.pem"), at("server.key"), c.ca)
 	writeFile(t, at("config.yaml"), fmt.Sprintf(`
 extensions:
   bearertokenauth: {scheme: Bearer, token: open-sesame}
@@ -92,8 +92,8 @@ receivers:
       grpc: {endpoint: %[4]s, tls: %[6]s, auth: {authenticator: bearertokenauth}}
       http: {endpoint: %[5]s, tls: %[6]s, auth: {authenticator: bearertokenauth}}
 exporters:
-  file/logs: {path: %[1]s/logs.json, append: true, flush_interval: 20ms}
-  file/metrics: {path: %[1]s/metrics.json, append: true, flush_interval: 20ms}
+  file/logs: {path: "%[1]s/logs.json", append: true, flush_interval: 20ms}
+  file/metrics: {path: "%[1]s/metrics.json", append: true, flush_interval: 20ms}
 service:
   extensions: [bearertokenauth]
   telemetry: {metrics: {level: none}, logs: {level: warn}}

@@ -2,7 +2,6 @@ package exporters
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -141,18 +140,19 @@ func (o *OTLPMetrics) Run(ctx context.Context) error {
 	reader := metric.NewPeriodicReader(o,
 		metric.WithInterval(o.config.Interval), metric.WithTimeout(o.patience()), metric.WithProducer(o.points))
 	provider := metric.NewMeterProvider(metric.WithReader(reader))
-	err := provider.ForceFlush(ctx)
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("export metrics: %w", err)
+	if err := provider.ForceFlush(ctx); err != nil && ctx.Err() == nil {
+		o.say("metrics not exported", "error", err)
 	}
 	<-ctx.Done()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
 	defer cancel()
-	err = provider.Shutdown(last)
+	if err := provider.Shutdown(last); err != nil { // a dead receiver is no reason to end with an error
+		o.say("last metrics not exported", "error", err)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	return errors.Join(err, o.link.disconnect())
+	return o.link.disconnect()
 }
 
 // patience bounds one export of several requests.

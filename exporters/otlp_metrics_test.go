@@ -235,7 +235,10 @@ func TestOTLPMetricsHang(t *testing.T) {
 	}
 	cancel()
 	select {
-	case <-done:
+	case err := <-done:
+		if err != nil {
+			t.Errorf("error at the end: %v", err)
+		}
 	case <-time.After(10 * time.Second):
 		t.Error("the agent does not end")
 	}

@@ -100,6 +100,7 @@ type service struct {
 	policy  *redact.Policy
 	metrics *redact.Metrics
 	page    *exporters.Prometheus
+	pushes  []*exporters.OTLPMetrics
 	reopen  []exporters.Reopener
 	listen  net.Listener
 	cfg     config
@@ -134,6 +135,9 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.page = exporters.NewPrometheus(s.metrics, registry)
+	if err := s.openPushes(registry, log); err != nil {
+		return nil, err
+	}
 	sinks, err := s.openSinks()
 	if err != nil {
 		return nil, err
@@ -148,6 +152,21 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 		Policy: policy, Metrics: s.metrics, Registry: registry, Sinks: sinks, Log: log,
 	})
 	return s, nil
+}
+
+// openPushes prepares the exporters that send metrics.
+func (s *service) openPushes(registry *prometheus.Registry, log *slog.Logger) error {
+	for i, c := range s.cfg.Metrics.OTLP {
+		name := numbered("metrics_otlp", i)
+		push, err := exporters.NewOTLPMetrics(c, name, s.metrics, registry, log)
+		if err != nil {
+			return fmt.Errorf("metrics.otlp[%d]: %w", i, err)
+		}
+		s.pushes = append(s.pushes, push)
+		s.reopen = append(s.reopen, push)
+		s.countActions(name, push)
+	}
+	return nil
 }
 
 func (s *service) openSinks() (sinks []collector.NamedSink, err error) {
@@ -170,11 +189,13 @@ func (s *service) openSinks() (sinks []collector.NamedSink, err error) {
 }
 
 // exporterName is what the i-th exporter is called in metrics.
-func exporterName(i int, e eventConfig) string {
+func exporterName(i int, e eventConfig) string { return numbered(e.typ, i) }
+
+func numbered(name string, i int) string {
 	if i == 0 {
-		return e.typ
+		return name
 	}
-	return fmt.Sprintf("%s_%d", e.typ, i)
+	return fmt.Sprintf("%s_%d", name, i)
 }
 
 // countActions shows on the metrics page what an exporter counts by itself.
@@ -209,6 +230,16 @@ func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if s.listen != nil {
 		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
+	}
+	for _, push := range s.pushes {
+		g.Go(func() error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-s.agent.Ready(): // counters of a datapath that was there are there now
+				return push.Run(ctx)
+			}
+		})
 	}
 	g.Go(func() error { return s.agent.Run(ctx) })
 	return g.Wait()
