@@ -3,6 +3,7 @@ package exporters
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 
@@ -12,12 +13,21 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
+
+// gRPC wants both before its first use. Its own log would hold addresses and
+// what peers write.
+func init() {
+	encoding.RegisterCompressor(&zstdCompressor{})
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+}
 
 // otlpGRPC sends requests that are encoded already.
 type otlpGRPC struct {

@@ -5,13 +5,10 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
-	"google.golang.org/grpc/encoding"
 )
 
 // zstdName is what gRPC calls the compression.
 const zstdName = "zstd"
-
-func init() { encoding.RegisterCompressor(&zstdCompressor{}) }
 
 // zstdCompressor is zstd for gRPC, which has gzip only.
 type zstdCompressor struct{ writers sync.Pool }

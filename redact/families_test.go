@@ -2,35 +2,27 @@ package redact_test
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fanlight-io/fanlight/redact"
 	"github.com/fanlight-io/fanlight/redact/redacttest"
+	"github.com/prometheus/otlptranslator"
 )
 
-// prometheusName is OpenTelemetry's rule for the names that Prometheus gives to
-// metrics of OTLP (specification, "OTLP Metric points to Prometheus"): what is
-// no letter, digit or colon becomes an underscore; a unit in words is added
-// unless one of the name's words is it already, a unit in braces is not; gauges
-// with unit 1 would become ratios, and monotonic sums get _total.
-func prometheusName(f redact.FamilyInfo) string {
-	words := strings.FieldsFunc(f.OTel, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == ':')
-	})
-	add := func(word string) {
-		words = slices.DeleteFunc(words, func(w string) bool { return w == word })
-		words = append(words, word)
+// prometheusName is the name that Prometheus itself gives to a metric of OTLP.
+func prometheusName(t *testing.T, f redact.FamilyInfo) string {
+	t.Helper()
+	namer := otlptranslator.MetricNamer{WithMetricSuffixes: true}
+	typ := map[redact.MetricType]otlptranslator.MetricType{
+		redact.CounterType: otlptranslator.MetricTypeMonotonicCounter, redact.GaugeType: otlptranslator.MetricTypeGauge,
+		redact.HistogramType: otlptranslator.MetricTypeHistogram,
+	}[f.Type]
+	name, err := namer.Build(otlptranslator.Metric{Name: f.OTel, Unit: f.UCUM(), Type: typ})
+	if err != nil {
+		t.Fatal(err)
 	}
-	units := map[string]string{"By": "bytes", "s": "seconds"}
-	if word := units[f.UCUM()]; word != "" && !slices.Contains(words, word) {
-		words = append(words, word)
-	}
-	if f.Type == redact.CounterType {
-		add("total")
-	}
-	return strings.Join(words, "_")
+	return name
 }
 
 // A Prometheus that gets the metrics by OTLP shows the names of the page, so
@@ -39,7 +31,7 @@ func TestOTelNamesBecomePrometheusNames(t *testing.T) {
 	form := regexp.MustCompile(`^fanlight(\.[a-z][a-z_]*)+$`)
 	seen := map[string]bool{}
 	for _, f := range redact.Families() {
-		if got := prometheusName(f); got != f.Name {
+		if got := prometheusName(t, f); got != f.Name {
 			t.Errorf("%s in %q becomes %s, want %s", f.OTel, f.UCUM(), got, f.Name)
 		}
 		if !form.MatchString(f.OTel) || seen[f.OTel] {
