@@ -107,7 +107,7 @@ func (h *otlpHTTP) send(ctx context.Context, request *[]byte) (reply otlpReply, 
 	if body.isRead.Load() {
 		h.buffers.Put(request)
 	}
-	if res.StatusCode != http.StatusOK {
+	if res.StatusCode/100 != 2 { // the specification says 200, but gateways answer 202, too
 		return reply, explainHTTP(res)
 	}
 	if err != nil { // taken, perhaps: a second delivery is the lesser evil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // otlpLink carries encoded requests of one signal to a receiver. Only its
@@ -79,13 +80,16 @@ func (l *otlpLink) deliver(ctx context.Context, request *[]byte) (otlpReply, err
 	case failure != nil && failure.late && !isOwnTimeout(ctx, bounded):
 		err = context.DeadlineExceeded // the peer, which knows the deadline, was quicker
 	case failure != nil && failure.retry:
-		err = RetryAfter(err, failure.wait)
+		err = RetryAfter(err, min(failure.wait, maxWait))
 	}
 	if l.sender.isBroken() {
 		l.disconnect()
 	}
 	return reply, fmt.Errorf("send by OTLP: %w", err)
 }
+
+// maxWait is the longest that a peer can ask to be left alone: it may be wrong.
+const maxWait = time.Hour
 
 // isOwnTimeout reports whether it is our timeout that bounds the request, not the
 // caller's.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/fanlight-io/fanlight/redact"
 	"github.com/fanlight-io/fanlight/redact/redacttest"
 	"github.com/google/go-cmp/cmp"
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
@@ -88,6 +90,77 @@ func TestOTLPStatus(t *testing.T) {
 				t.Errorf("wait: want %s, got %s", c.wait, got)
 			}
 		})
+	}
+}
+
+func TestRetryAfterHeader(t *testing.T) {
+	soon := time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
+	if got := retryAfterHeader(soon); got < 80*time.Second || got > 90*time.Second {
+		t.Errorf("%s: want 90 s, got %s", soon, got)
+	}
+	for value, want := range map[string]time.Duration{
+		"": 0, "12": 12 * time.Second, "-3": 0, "1.5": 0, "99999999999999": 24 * time.Hour, "999999999999999999999999": 0,
+	} {
+		if got := retryAfterHeader(value); got != want {
+			t.Errorf("%q: want %s, got %s", value, want, got)
+		}
+	}
+}
+
+// No receiver can silence us for good, and a gateway's 202 is a success.
+func TestOTLPWaitIsBounded(t *testing.T) {
+	s := newOTLPServer(t)
+	codes := []int{429, 202}
+	s.reply = func(n int, w http.ResponseWriter) bool {
+		w.Header().Set("Retry-After", "86400")
+		w.WriteHeader(codes[n])
+		return true
+	}
+	e := openOTLP(t, s.config("http").OTLPConnection)
+	if wait := RetryDelay(e.Export(t.Context(), redacttest.Records(t))); wait != time.Hour {
+		t.Errorf("wait: want 1h, got %s", wait)
+	}
+	mustExport(t, e, redacttest.Records(t))
+}
+
+// A record too large for any request is refused and counted; those around it
+// are delivered.
+func TestOTLPOversize(t *testing.T) {
+	s := newOTLPServer(t)
+	e := openOTLP(t, s.config("grpc").OTLPConnection)
+	records := redacttest.Policy(t, redact.RevealProfile).Apply(nil, redacttest.Events())
+	var sizes []int
+	for i := range records {
+		sizes = append(sizes, len(encodeAll(t, newOTLPEncoder(), records[i:i+1])))
+	}
+	most := 0
+	for _, n := range sizes { // where sizes leave a gap, it is plain which records fit
+		if !slices.ContainsFunc(sizes, func(o int) bool { return o > n && o <= n+2*tagsAndLengths }) && n < slices.Max(sizes) {
+			most = n + tagsAndLengths
+		}
+	}
+	var want []byte
+	large := 0
+	for i, n := range sizes {
+		if n > most {
+			large++
+			continue
+		}
+		want = appendOracle(want, &records[i])
+	}
+	if large == 0 || large == len(records) {
+		t.Fatalf("no gap in the sizes %d", sizes)
+	}
+	e.link.config.MaxRequestBytes = ByteSize(most) // less than Validate admits
+	var lost *Undelivered
+	if err := e.Export(t.Context(), records); !errors.As(err, &lost) || lost.Retry != nil {
+		t.Fatalf("error: %v", err)
+	}
+	if got := lost.Refused["oversize"]; got != large {
+		t.Errorf("refused: want %d, got %d", large, got)
+	}
+	if !bytes.Equal(want, s.taken()) {
+		t.Error("not every other record is delivered, once and in order")
 	}
 }
 
