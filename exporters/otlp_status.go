@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -120,6 +121,8 @@ func unreachable(err error) string {
 		return "the peer does not speak TLS"
 	case errors.As(err, &dns):
 		return "name does not resolve"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the peer closed the connection"
 	case errors.As(err, &errno):
 		return errno.Error()
 	}
