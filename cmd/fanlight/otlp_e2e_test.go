@@ -133,4 +133,10 @@ func TestOTLPFromTheKernelToAReceiver(t *testing.T) {
 	if s := a.scrape(); s.sum("fanlight_metric_exports_total", `outcome="delivered"`) < 1 || s.sum("fanlight_metric_exports_total", `outcome="failed"`) != 0 {
 		t.Errorf("exports are counted wrongly")
 	}
+
+	send(t, n.Host("pub"), lab.SendConfig{Group: group, Count: 500, Rate: 20000})
+	quiet(t, n)
+	want = int64(a.scrape().sum("fanlight_group_copies_total", `group="239.1.0.1"`))
+	a.end()
+	r.await(t, "the last count before the end", func() bool { return r.copies == want })
 }
