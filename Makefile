@@ -34,6 +34,13 @@ deps: ## install the Debian packages that the tests need (needs root)
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
+.PHONY: otelcol
+otelcol: .cache/otelcol/otelcol ## build the OpenTelemetry Collector that the tests send to (minutes, once)
+
+# Of a module of its own: fanlight's has none of its many dependencies.
+.cache/otelcol/otelcol: test/otelcol/main.go test/otelcol/go.mod test/otelcol/go.sum
+	cd test/otelcol && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+
 .PHONY: generate
 generate: ## compile the kernel programs and regenerate what is made from tables
 	$(GO) generate ./...
@@ -42,7 +49,7 @@ generate: ## compile the kernel programs and regenerate what is made from tables
 test: deps lint check-generated test-go test-kernels ## run all tests, as CI does (needs root)
 
 .PHONY: test-go
-test-go: ## run the Go tests: unit, kernel programs, end to end in namespaces (needs root)
+test-go: otelcol ## run the Go tests: unit, kernel programs, end to end in namespaces (needs root)
 	REQUIRE_BPF=1 $(GO) test -count=1 -p 1 -timeout 40m ./...
 
 .PHONY: test-kernels

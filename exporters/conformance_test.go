@@ -19,10 +19,21 @@ type peer struct {
 	delivered func() []byte // all that arrived since the last heal
 	fail      func()        // makes deliveries fail
 	heal      func()        // and work again
+	// encoded is what delivered returns for records; nil: native lines.
+	encoded func([]redact.Record) []byte
+}
+
+// lines is what the peer should have got of a batch.
+func (p peer) lines(batch []redact.Record) []byte {
+	if p.encoded != nil {
+		return p.encoded(batch)
+	}
+	return appendLines(nil, native{}, batch)
 }
 
 var peers = map[string]func(t *testing.T) peer{
 	"file":   filePeer,
+	"otlp":   otlpPeer,
 	"stdout": stdoutPeer,
 	"syslog": syslogPeer,
 }
@@ -145,7 +156,7 @@ func TestConformanceDelivers(t *testing.T) {
 	eachExporter(t, func(t *testing.T, p peer, e Exporter) {
 		batch := redacttest.Records(t)
 		mustExport(t, e, batch)
-		wantDelivered(t, p, appendLines(nil, native{}, batch))
+		wantDelivered(t, p, p.lines(batch))
 	})
 }
 
@@ -196,7 +207,7 @@ func TestConformanceFailingDestination(t *testing.T) {
 		}
 		p.heal()
 		mustExport(t, e, batch)
-		wantDelivered(t, p, appendLines(nil, native{}, batch))
+		wantDelivered(t, p, p.lines(batch))
 	})
 }
 
@@ -209,7 +220,7 @@ func TestConformanceBatchIsNotRetained(t *testing.T) {
 			events := redacttest.Events()
 			for i := range events {
 				batch = policy.Apply(batch[:0], events[i:i+1])
-				want = appendLines(want, native{}, batch)
+				want = append(want, p.lines(batch)...)
 				mustExport(t, e, batch)
 			}
 		}
@@ -248,11 +259,11 @@ func wantLeaks(t *testing.T, profile redact.Profile, out []byte) {
 }
 
 func TestRegistry(t *testing.T) {
-	if d := cmp.Diff([]string{"file", "stdout", "syslog"}, Types()); d != "" {
+	if d := cmp.Diff([]string{"file", "otlp", "stdout", "syslog"}, Types()); d != "" {
 		t.Errorf("types (-want +got):\n%s", d)
 	}
 	_, err := NewConfig("flie")
-	if want := `exporter type "flie": want one of file, stdout, syslog`; err == nil || err.Error() != want {
+	if want := `exporter type "flie": want one of file, otlp, stdout, syslog`; err == nil || err.Error() != want {
 		t.Errorf("error: want %q, got %v", want, err)
 	}
 }

@@ -56,6 +56,7 @@ type Config interface {
 // registry maps the type key of the configuration to the exporter's config
 // with its defaults.
 var registry = map[string]func() Config{
+	"otlp":   func() Config { return &OTLPConfig{OTLPConnection: defaultOTLP()} },
 	"file":   func() Config { return &FileConfig{} },
 	"stdout": func() Config { return &StdoutConfig{} },
 	"syslog": func() Config { return defaultSyslog() },

@@ -4,6 +4,7 @@ import "github.com/fanlight-io/fanlight/redact"
 
 // The fields that encoders ask for by name.
 var (
+	fieldSchema     = redact.FieldNamed("schema_version")
 	fieldNode       = redact.FieldNamed("node")
 	fieldBootID     = redact.FieldNamed("boot_id")
 	fieldTime       = redact.FieldNamed("time")

@@ -40,7 +40,8 @@ name that takes any text. "a and b" means both.
 	}
 	b.WriteString(`
 OpenTelemetry: the name is that of a semantic convention where one fits, else our own. ` + "`time`" + ` is the log record's own
-time, ` + "`host.name`" + ` belongs to the resource.
+time; ` + "`host.name` and `fanlight.boot_id`" + ` belong to the resource. The event's name is ` + "`fanlight.<kind>`" + `, its body the title
+below. Severities are INFO where CEF has 1, WARN for 3 and ERROR for 6. [otlp.md](otlp.md) tells the rest.
 
 Of a lost copy the interface is where the copy should have left: ` + "`observer.egress.interface.name`" + ` in ECS,
 ` + "`deviceOutboundInterface`" + ` in CEF.
@@ -50,7 +51,7 @@ event. In OCSF, CEF and LEEF the name for the source is admitted for that one on
 
 Counts are running totals. Where a format has a name for totals they stand under it; where its names mean amounts since the
 last event (` + "`in`, `out` and `cnt`" + ` of CEF, ` + "`traffic`" + ` of OCSF) they don't, because a receiver would add them up. Numbers above
-2^63-1 are written as that in ECS and OCSF, whose integers have a sign.
+2^63-1 are written as that in ECS, OCSF and OpenTelemetry, whose integers have a sign.
 
 ## What each event means
 

@@ -102,6 +102,34 @@ in one whose labels, but for the domain, are `+"`other`"+`, and counted in `+"`f
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.Name, f.Type, f.Unit, strings.Join(labels, ", "), f.Help)
 	}
+	b.WriteString(otelMetricsDoc())
+	return b.String()
+}
+
+func otelMetricsDoc() string {
+	var b strings.Builder
+	b.WriteString(`
+## By OTLP
+
+What the metrics are called when they are sent by the OpenTelemetry protocol ([otlp.md](otlp.md)). A Prometheus that receives
+them there gives them the names above, by OpenTelemetry's rules: dots become underscores, the unit and, for counters, ` + "`total`" + `
+are added unless the name has them. No semantic convention is about multicast, so the names are our own. Attributes are called
+as in log records ([mapping.md](mapping.md)), so that both can be joined; Prometheus writes them with underscores.
+
+| Metric | OpenTelemetry name | Unit | Attributes |
+| --- | --- | --- | --- |
+`)
+	for _, f := range redact.Families() {
+		var attributes []string
+		for _, l := range f.Labels {
+			attributes = append(attributes, "`"+l.OTel()+"`")
+		}
+		unit := f.UCUM()
+		if unit != "" {
+			unit = "`" + unit + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", f.Name, f.OTel, unit, strings.Join(attributes, ", "))
+	}
 	return b.String()
 }
 

@@ -1,5 +1,7 @@
 package redact
 
+import "strings"
+
 // MetricType is a Prometheus metric type.
 type MetricType uint8
 
@@ -18,6 +20,7 @@ func (t MetricType) String() string { return metricTypeNames[t] }
 // FamilyInfo describes one metric family.
 type FamilyInfo struct {
 	Name   string
+	OTel   string // name of the instrument; it, unit and type make Name by OpenTelemetry's rules for Prometheus
 	Help   string
 	Type   MetricType
 	Unit   string
@@ -28,6 +31,36 @@ type FamilyInfo struct {
 type LabelInfo struct {
 	Name  string
 	Class Class
+}
+
+// UCUM returns the unit as OpenTelemetry writes units.
+func (f *FamilyInfo) UCUM() string {
+	switch f.Unit {
+	case "":
+		return ""
+	case "bytes":
+		return "By"
+	case "seconds":
+		return "s"
+	case "entries", "families":
+		return "{" + strings.TrimSuffix(f.Unit, "ies") + "y}"
+	case "series":
+		return "{series}"
+	}
+	return "{" + strings.TrimSuffix(f.Unit, "s") + "}"
+}
+
+// OTel returns what the label is called as an attribute: the name that the
+// mapping table gives to the field of events that it is like.
+func (l *LabelInfo) OTel() string {
+	f, ok := fieldOf(l.Class)
+	if !ok {
+		f, ok = fieldNamed(l.Name)
+	}
+	if !ok || fields[f].Names.OTel == "" {
+		return "fanlight." + l.Name
+	}
+	return fields[f].Names.OTel
 }
 
 // float reports whether the family's values are fractions.
@@ -80,6 +113,7 @@ const (
 	ConfigLastReloadOK
 	Scrapes
 	ScrapeRefused
+	MetricExports
 	JoinLatency
 	LeaveLatency
 	numFamilies
@@ -104,65 +138,67 @@ var (
 )
 
 var families = [numFamilies]FamilyInfo{
-	GroupPackets:   {"fanlight_group_packets_total", "Datagrams received for the group.", CounterType, "packets", groupLabels},
-	GroupBytes:     {"fanlight_group_bytes_total", "Frame bytes of datagrams received for the group, without FCS.", CounterType, "bytes", groupLabels},
-	GroupCopies:    {"fanlight_group_copies_total", "Datagrams copied to ports for the group, copies that were lost included.", CounterType, "packets", groupLabels},
-	GroupCopyBytes: {"fanlight_group_copy_bytes_total", "Frame bytes copied to ports for the group, copies that were lost included.", CounterType, "bytes", groupLabels},
-	GroupMembers:   {"fanlight_group_members", "Ports that subscribe to the group now.", GaugeType, "ports", groupLabels},
-	PortCopies:     {"fanlight_port_copies_total", "Datagrams of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "packets", portLabels},
-	PortCopyBytes:  {"fanlight_port_copy_bytes_total", "Frame bytes of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "bytes", portLabels},
-	CopyFailures: {"fanlight_copy_failures_total", "Copies that did not get through the port, by reason; copies minus failures is what was delivered. The interface is empty for ports that are gone.", CounterType, "packets",
+	GroupPackets:   {"fanlight_group_packets_total", "fanlight.group.packets", "Datagrams received for the group.", CounterType, "packets", groupLabels},
+	GroupBytes:     {"fanlight_group_bytes_total", "fanlight.group.bytes", "Frame bytes of datagrams received for the group, without FCS.", CounterType, "bytes", groupLabels},
+	GroupCopies:    {"fanlight_group_copies_total", "fanlight.group.copies", "Datagrams copied to ports for the group, copies that were lost included.", CounterType, "packets", groupLabels},
+	GroupCopyBytes: {"fanlight_group_copy_bytes_total", "fanlight.group.copy.bytes", "Frame bytes copied to ports for the group, copies that were lost included.", CounterType, "bytes", groupLabels},
+	GroupMembers:   {"fanlight_group_members", "fanlight.group.members", "Ports that subscribe to the group now.", GaugeType, "ports", groupLabels},
+	PortCopies:     {"fanlight_port_copies_total", "fanlight.port.copies", "Datagrams of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "packets", portLabels},
+	PortCopyBytes:  {"fanlight_port_copy_bytes_total", "fanlight.port.copy.bytes", "Frame bytes of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "bytes", portLabels},
+	CopyFailures: {"fanlight_copy_failures_total", "fanlight.copy.failures", "Copies that did not get through the port, by reason; copies minus failures is what was delivered. The interface is empty for ports that are gone.", CounterType, "packets",
 		[]LabelInfo{byDomain, byVLAN, byGroup, byInterface, byReason}},
-	SourcePackets: {"fanlight_source_packets_total", "Datagrams that the source sent to the group.", CounterType, "packets", sourceLabels},
-	SourceBytes:   {"fanlight_source_bytes_total", "Frame bytes that the source sent to the group.", CounterType, "bytes", sourceLabels},
-	Drops:         {"fanlight_drops_total", "Datagrams that were not forwarded, by reason.", CounterType, "packets", dropLabels},
-	DropBytes:     {"fanlight_drop_bytes_total", "Frame bytes of datagrams that were not forwarded, by reason.", CounterType, "bytes", dropLabels},
-	PacketsSeen: {"fanlight_packets_seen_total", "Packets that the datapath saw on the interface, by what became of them.", CounterType, "packets",
+	SourcePackets: {"fanlight_source_packets_total", "fanlight.source.packets", "Datagrams that the source sent to the group.", CounterType, "packets", sourceLabels},
+	SourceBytes:   {"fanlight_source_bytes_total", "fanlight.source.bytes", "Frame bytes that the source sent to the group.", CounterType, "bytes", sourceLabels},
+	Drops:         {"fanlight_drops_total", "fanlight.drops", "Datagrams that were not forwarded, by reason.", CounterType, "packets", dropLabels},
+	DropBytes:     {"fanlight_drop_bytes_total", "fanlight.drop.bytes", "Frame bytes of datagrams that were not forwarded, by reason.", CounterType, "bytes", dropLabels},
+	PacketsSeen: {"fanlight_packets_seen_total", "fanlight.packets.seen", "Packets that the datapath saw on the interface, by what became of them.", CounterType, "packets",
 		[]LabelInfo{byInterface, {"verdict", Public}}},
-	IGMPMessages: {"fanlight_igmp_messages_total", "IGMP and MLD messages received.", CounterType, "messages",
+	IGMPMessages: {"fanlight_igmp_messages_total", "fanlight.igmp.messages", "IGMP and MLD messages received.", CounterType, "messages",
 		[]LabelInfo{byDomain, byInterface, {"type", Public}, {"version", Public}}},
-	IGMPErrors: {"fanlight_igmp_errors_total", "IGMP and MLD messages refused, or accepted in spite of a failed check, by reason.", CounterType, "messages",
+	IGMPErrors: {"fanlight_igmp_errors_total", "fanlight.igmp.errors", "IGMP and MLD messages refused, or accepted in spite of a failed check, by reason.", CounterType, "messages",
 		[]LabelInfo{byDomain, byInterface, byReason}},
-	IGMPRecordErrors: {"fanlight_igmp_record_errors_total", "Group records of IGMP and MLD reports that changed nothing, by reason.", CounterType, "records",
+	IGMPRecordErrors: {"fanlight_igmp_record_errors_total", "fanlight.igmp.record.errors", "Group records of IGMP and MLD reports that changed nothing, by reason.", CounterType, "records",
 		[]LabelInfo{byDomain, byInterface, byReason}},
-	QuerierInfo: {"fanlight_querier_info", "Queriers known; the value is 1.", GaugeType, "",
+	QuerierInfo: {"fanlight_querier_info", "fanlight.querier.info", "Queriers known; the value is 1.", GaugeType, "",
 		[]LabelInfo{byDomain, byVLAN, {"address", QuerierAddress}, {"state", Public}}},
-	QuerierLastSeen: {"fanlight_querier_last_seen_timestamp_seconds", "When the querier's last query came.", GaugeType, "seconds",
+	QuerierLastSeen: {"fanlight_querier_last_seen_timestamp_seconds", "fanlight.querier.last_seen.timestamp", "When the querier's last query came.", GaugeType, "seconds",
 		[]LabelInfo{byDomain, byVLAN, {"address", QuerierAddress}}},
-	TableEntries:   {"fanlight_table_entries", "Entries in the table now.", GaugeType, "entries", []LabelInfo{byTable}},
-	TableCapacity:  {"fanlight_table_capacity", "Entries that the table can hold.", GaugeType, "entries", []LabelInfo{byTable}},
-	TableRefused:   {"fanlight_table_refused_total", "Entries that found no room in the table; what they count went to a common entry.", CounterType, "entries", []LabelInfo{byTable}},
-	EventsProduced: {"fanlight_events_produced_total", "Events made, in the kernel and in the agent.", CounterType, "events", []LabelInfo{byKind}},
-	EventsLost: {"fanlight_events_lost_total", "Events lost on the way out, by stage and reason.", CounterType, "events",
+	TableEntries:   {"fanlight_table_entries", "fanlight.table.entries", "Entries in the table now.", GaugeType, "entries", []LabelInfo{byTable}},
+	TableCapacity:  {"fanlight_table_capacity", "fanlight.table.capacity", "Entries that the table can hold.", GaugeType, "entries", []LabelInfo{byTable}},
+	TableRefused:   {"fanlight_table_refused_total", "fanlight.table.refused", "Entries that found no room in the table; what they count went to a common entry.", CounterType, "entries", []LabelInfo{byTable}},
+	EventsProduced: {"fanlight_events_produced_total", "fanlight.events.produced", "Events made, in the kernel and in the agent.", CounterType, "events", []LabelInfo{byKind}},
+	EventsLost: {"fanlight_events_lost_total", "fanlight.events.lost", "Events lost on the way out, by stage and reason.", CounterType, "events",
 		[]LabelInfo{byStage, byReason}},
-	SinkEvents: {"fanlight_sink_events_total", "Events that the exporter is done with, by what became of them: delivered, filtered or lost.", CounterType, "events",
+	SinkEvents: {"fanlight_sink_events_total", "fanlight.sink.events", "Events that the exporter is done with, by what became of them: delivered, filtered or lost.", CounterType, "events",
 		[]LabelInfo{byExporter, {"outcome", Public}}},
-	SinkLost: {"fanlight_sink_lost_total", "Events that the exporter lost, by stage and reason.", CounterType, "events",
+	SinkLost: {"fanlight_sink_lost_total", "fanlight.sink.lost", "Events that the exporter lost, by stage and reason.", CounterType, "events",
 		[]LabelInfo{byExporter, byStage, byReason}},
-	SinkRecovered: {"fanlight_sink_recovered_total", "Events that an earlier agent left in the exporter's spool.", CounterType, "events", []LabelInfo{byExporter}},
-	SinkWaiting:   {"fanlight_sink_waiting", "Events that wait for the exporter now, in memory and in its spool.", GaugeType, "events", []LabelInfo{byExporter}},
-	SinkLag:       {"fanlight_sink_lag_seconds", "Age of the oldest event that waits for the exporter.", GaugeType, "seconds", []LabelInfo{byExporter}},
-	SinkRetries:   {"fanlight_sink_retries_total", "Exports that were to be repeated.", CounterType, "exports", []LabelInfo{byExporter}},
-	SinkFailing:   {"fanlight_sink_failing", "1 if the exporter's last export failed.", GaugeType, "", []LabelInfo{byExporter}},
-	SpoolBytes:    {"fanlight_spool_bytes", "Size of the exporter's spool on disk.", GaugeType, "bytes", []LabelInfo{byExporter}},
-	SpoolCapacity: {"fanlight_spool_capacity_bytes", "Size that the exporter's spool may have.", GaugeType, "bytes", []LabelInfo{byExporter}},
-	Redactions: {"fanlight_redactions_total", "Fields of events that were not kept as they are, by the exporter whose policy it was, or default.", CounterType, "fields",
+	SinkRecovered: {"fanlight_sink_recovered_total", "fanlight.sink.recovered", "Events that an earlier agent left in the exporter's spool.", CounterType, "events", []LabelInfo{byExporter}},
+	SinkWaiting:   {"fanlight_sink_waiting", "fanlight.sink.waiting", "Events that wait for the exporter now, in memory and in its spool.", GaugeType, "events", []LabelInfo{byExporter}},
+	SinkLag:       {"fanlight_sink_lag_seconds", "fanlight.sink.lag", "Age of the oldest event that waits for the exporter.", GaugeType, "seconds", []LabelInfo{byExporter}},
+	SinkRetries:   {"fanlight_sink_retries_total", "fanlight.sink.retries", "Exports that were to be repeated.", CounterType, "exports", []LabelInfo{byExporter}},
+	SinkFailing:   {"fanlight_sink_failing", "fanlight.sink.failing", "1 if the exporter's last export failed.", GaugeType, "", []LabelInfo{byExporter}},
+	SpoolBytes:    {"fanlight_spool_bytes", "fanlight.spool.bytes", "Size of the exporter's spool on disk.", GaugeType, "bytes", []LabelInfo{byExporter}},
+	SpoolCapacity: {"fanlight_spool_capacity_bytes", "fanlight.spool.capacity", "Size that the exporter's spool may have.", GaugeType, "bytes", []LabelInfo{byExporter}},
+	Redactions: {"fanlight_redactions_total", "fanlight.redactions", "Fields of events that were not kept as they are, by the exporter whose policy it was, or default.", CounterType, "fields",
 		[]LabelInfo{byExporter, {"field", Public}, {"action", Public}}},
-	SinkActions: {"fanlight_sink_actions_total", "What an exporter did besides delivering, such as rotating a file, connecting, or cutting off a long message.", CounterType, "actions",
+	SinkActions: {"fanlight_sink_actions_total", "fanlight.sink.actions", "What an exporter did besides delivering, such as rotating a file, connecting, or cutting off a long message.", CounterType, "actions",
 		[]LabelInfo{byExporter, {"action", Public}}},
-	RedactionFailures: {"fanlight_redaction_failures_total", "Events and series dropped because they could not be redacted.", CounterType, "events",
+	RedactionFailures: {"fanlight_redaction_failures_total", "fanlight.redaction.failures", "Events and series dropped because they could not be redacted.", CounterType, "events",
 		[]LabelInfo{byReason}},
-	SeriesOverflow: {"fanlight_series_overflow_total", "Series folded into the metric's other series because its budget was spent.", CounterType, "series",
+	SeriesOverflow: {"fanlight_series_overflow_total", "fanlight.series.overflow", "Series folded into the metric's other series because its budget was spent.", CounterType, "series",
 		[]LabelInfo{{"metric", Public}}},
-	BuildInfo: {"fanlight_build_info", "What runs here; the value is 1.", GaugeType, "",
+	BuildInfo: {"fanlight_build_info", "fanlight.build.info", "What runs here; the value is 1.", GaugeType, "",
 		[]LabelInfo{{"version", Build}, {"revision", Build}, {"goversion", Build}}},
-	ConfigLastReloadSuccess: {"fanlight_config_last_reload_success_timestamp_seconds", "When a configuration was last accepted.", GaugeType, "seconds", nil},
-	ConfigLastReloadOK:      {"fanlight_config_last_reload_successful", "1 if the last configuration was accepted, 0 if it was refused.", GaugeType, "", nil},
-	Scrapes:                 {"fanlight_scrapes_total", "Requests for the metrics page, by HTTP status.", CounterType, "requests", []LabelInfo{{"code", Public}}},
-	ScrapeRefused: {"fanlight_scrape_refused_total", "Families of the agent's own metrics left out of a page: unknown to redaction, or failed.", CounterType, "families",
+	ConfigLastReloadSuccess: {"fanlight_config_last_reload_success_timestamp_seconds", "fanlight.config.last_reload.success.timestamp", "When a configuration was last accepted.", GaugeType, "seconds", nil},
+	ConfigLastReloadOK:      {"fanlight_config_last_reload_successful", "fanlight.config.last_reload.successful", "1 if the last configuration was accepted, 0 if it was refused.", GaugeType, "", nil},
+	Scrapes:                 {"fanlight_scrapes_total", "fanlight.scrapes", "Requests for the metrics page, by HTTP status.", CounterType, "requests", []LabelInfo{{"code", Public}}},
+	ScrapeRefused: {"fanlight_scrape_refused_total", "fanlight.scrape.refused", "Families of the agent's own metrics left out of a page: unknown to redaction, or failed.", CounterType, "families",
 		[]LabelInfo{byReason}},
-	JoinLatency:  {"fanlight_join_latency_seconds", "Time from the arrival of a report to the first packet that was copied to the new subscriber.", HistogramType, "seconds", nil},
-	LeaveLatency: {"fanlight_leave_latency_seconds", "Time from the arrival of a leave to the last packet that was copied to the subscriber.", HistogramType, "seconds", nil},
+	MetricExports: {"fanlight_metric_exports_total", "fanlight.metric.exports", "Requests with metrics sent by OTLP, by what became of them.", CounterType, "requests",
+		[]LabelInfo{byExporter, {"outcome", Public}}},
+	JoinLatency:  {"fanlight_join_latency_seconds", "fanlight.join.latency", "Time from the arrival of a report to the first packet that was copied to the new subscriber.", HistogramType, "seconds", nil},
+	LeaveLatency: {"fanlight_leave_latency_seconds", "fanlight.leave.latency", "Time from the arrival of a leave to the last packet that was copied to the subscriber.", HistogramType, "seconds", nil},
 }
 
 // Info returns the family's description.

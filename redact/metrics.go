@@ -75,6 +75,7 @@ type familyRows struct {
 	rows   []*row
 	byText map[string]*row
 	most   int // rows since the map was made
+	made   uint64
 }
 
 // NewMetrics returns metrics whose labels obey the policy.
@@ -107,8 +108,8 @@ func unbounded(info *FamilyInfo) bool {
 }
 
 // OnScrape registers a function that brings values up to date before each
-// page. It may call every method of Metrics and of Series but AppendPage and
-// OnScrape.
+// page and each reading. It may call every method of Metrics and of Series but
+// AppendPage, Read and OnScrape.
 func (m *Metrics) OnScrape(refresh func()) {
 	m.scrape.Lock()
 	defer m.scrape.Unlock()
@@ -148,11 +149,13 @@ func (r *familyRows) series(info *FamilyInfo, values []string) (s *Series, folde
 	line, ok := r.byText[text]
 	if !ok && r.used >= r.budget {
 		folded = true
-		text = string(appendSeries(nil, info, others(info, values)))
+		values = others(info, values)
+		text = string(appendSeries(nil, info, values))
 		line, ok = r.byText[text]
 	}
 	if !ok {
-		line = &row{text: text, other: folded, index: len(r.rows)}
+		r.made++
+		line = &row{text: text, values: values, serial: r.made, other: folded, index: len(r.rows)}
 		r.rows = append(r.rows, line)
 		r.byText[text] = line
 		if !folded {
@@ -190,6 +193,15 @@ func others(info *FamilyInfo, values []string) []string {
 func (m *Metrics) AppendPage(dst []byte) []byte {
 	m.scrape.Lock()
 	defer m.scrape.Unlock()
+	m.update()
+	for f := range numFamilies {
+		dst = m.families[f].append(dst, families[f].float())
+	}
+	return dst
+}
+
+// update brings values up to date. The caller holds m.scrape.
+func (m *Metrics) update() {
 	for _, refresh := range m.refresh {
 		refresh()
 	}
@@ -197,10 +209,6 @@ func (m *Metrics) AppendPage(dst []byte) []byte {
 		m.failures[why].Set(m.policy.failures[why].Load())
 	}
 	m.countRedactions()
-	for f := range numFamilies {
-		dst = m.families[f].append(dst, families[f].float())
-	}
-	return dst
 }
 
 // countRedactions moves the counts of every policy up to the page. The caller

@@ -26,6 +26,8 @@ func newSeries(line *row, info *FamilyInfo, family *familyRows) *Series {
 // row is one line of a page: the sum of what its handles set.
 type row struct {
 	text   string // name and labels, up to the value
+	values []string
+	serial uint64 // of the rows that the family has had
 	value  atomic.Uint64
 	other  bool // takes what the budget refuses; stays for ever
 	owners int  // guarded by familyRows.mu, as index is

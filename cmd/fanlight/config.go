@@ -34,6 +34,19 @@ type metricsConfig struct {
 	// Listen is the address of the metrics page; empty means none.
 	Listen               string `yaml:"listen"`
 	redact.MetricsConfig `yaml:",inline"`
+	// OTLP are receivers that metrics are sent to.
+	OTLP []exporters.OTLPMetricsConfig `yaml:"otlp"`
+}
+
+// Validate checks what can be checked without touching anything.
+func (c metricsConfig) Validate() error {
+	errs := []error{c.MetricsConfig.Validate()}
+	for i, o := range c.OTLP {
+		if err := o.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("otlp[%d]: %w", i, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // eventConfig is one exporter: its type, what every exporter has, and its own

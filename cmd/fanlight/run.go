@@ -100,6 +100,7 @@ type service struct {
 	policy  *redact.Policy
 	metrics *redact.Metrics
 	page    *exporters.Prometheus
+	pushes  []*exporters.OTLPMetrics
 	reopen  []exporters.Reopener
 	listen  net.Listener
 	api     net.Listener
@@ -135,6 +136,9 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.page = exporters.NewPrometheus(s.metrics, registry)
+	if err := s.openPushes(registry, log); err != nil {
+		return nil, err
+	}
 	sinks, err := openSinks(cfg.Events, policy)
 	if err != nil {
 		return nil, err
@@ -156,6 +160,21 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 		Policy: policy, Metrics: s.metrics, Registry: registry, Sinks: sinks, Log: log,
 	})
 	return s, nil
+}
+
+// openPushes prepares the exporters that send metrics.
+func (s *service) openPushes(registry *prometheus.Registry, log *slog.Logger) error {
+	for i, c := range s.cfg.Metrics.OTLP {
+		name := numbered("metrics_otlp", i)
+		push, err := exporters.NewOTLPMetrics(c, name, s.metrics, registry, log)
+		if err != nil {
+			return fmt.Errorf("metrics.otlp[%d]: %w", i, err)
+		}
+		s.pushes = append(s.pushes, push)
+		s.reopen = append(s.reopen, push)
+		s.countActions(name, push)
+	}
+	return nil
 }
 
 // openSinks opens the exporters; base is the policy of those that have none of
@@ -204,10 +223,14 @@ func exporterName(i int, e eventConfig) string {
 	if e.Name != "" {
 		return e.Name
 	}
+	return numbered(e.typ, i)
+}
+
+func numbered(name string, i int) string {
 	if i == 0 {
-		return e.typ
+		return name
 	}
-	return fmt.Sprintf("%s_%d", e.typ, i)
+	return fmt.Sprintf("%s_%d", name, i)
 }
 
 // countActions shows on the metrics page what an exporter counts by itself.
@@ -255,6 +278,16 @@ func (s *service) run(ctx context.Context) error {
 	}
 	if s.api != nil {
 		g.Go(func() error { return serveAPI(ctx, s.api, s.agent) })
+	}
+	for _, push := range s.pushes {
+		g.Go(func() error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-s.agent.Ready(): // counters of a datapath that was there are there now
+				return push.Run(ctx)
+			}
+		})
 	}
 	g.Go(func() error { return s.agent.Run(ctx) })
 	return g.Wait()
