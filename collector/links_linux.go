@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -173,13 +172,4 @@ func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr, ok bool)
 		}
 	}
 	return v4, v6, true
-}
-
-// waitUntil waits until the monotonic deadline or ctx is done.
-func waitUntil(ctx context.Context, timer *time.Timer, d time.Duration) {
-	timer.Reset(d)
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
