@@ -396,7 +396,7 @@ func (a *Agent) Reload(cfg Config) error {
 	if err := a.accepts(cfg); err != nil {
 		return err
 	}
-	links, err := a.ns.handle.LinkList()
+	links, err := listWhole(a.ns.handle.LinkList)
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -22,19 +23,38 @@ type linkWatcher struct {
 	removed   func(ifindex uint32) error
 }
 
-// watch returns when ctx is done. After an overrun of the socket, or any other
-// error, it subscribes and lists anew, so that no interface stays unnoticed.
+// watch returns when ctx is done. It calls subscribed once, when all interfaces
+// are known for the first time.
 func (w *linkWatcher) watch(ctx context.Context, subscribed func()) error {
+	return w.watchBy(ctx, subscribed, w.follow)
+}
+
+// watchBy follows until ctx is done. After an overrun of the socket, or
+// another reason for which changes may have been missed, it subscribes and lists
+// anew, so that no interface stays unnoticed.
+func (w *linkWatcher) watchBy(ctx context.Context, subscribed func(), follow func(context.Context, func()) error) error {
+	subscribed = sync.OnceFunc(subscribed)
 	for {
-		err := w.follow(ctx, subscribed)
+		err := follow(ctx, subscribed)
 		if ctx.Err() != nil {
 			return nil
 		}
-		subscribed = func() {}
 		if err != nil && !errors.Is(err, errOverrun) {
 			return err
 		}
 	}
+}
+
+// listWhole lists until nothing came or went meanwhile, or gives up in the end:
+// the kernel tells then that the list may not be whole.
+func listWhole[T any](list func() ([]T, error)) (all []T, err error) {
+	const tries = 20
+	for range tries {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return all, err
 }
 
 var errOverrun = errors.New("netlink messages were lost")
@@ -105,7 +125,10 @@ func (w *linkWatcher) follow(ctx context.Context, subscribed func()) error {
 		return err
 	}
 	defer s.close()
-	links, err := w.ns.handle.LinkList()
+	links, err := listWhole(w.ns.handle.LinkList)
+	if errors.Is(err, netlink.ErrDumpInterrupted) {
+		return errOverrun
+	}
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
@@ -150,12 +173,8 @@ func (w *linkWatcher) handle(u netlink.LinkUpdate) error {
 // addressesOf returns the addresses that queries on the interface come from; ok
 // is false if they can't be told.
 func addressesOf(h *netlink.Handle, l netlink.Link) (v4, v6 netip.Addr, ok bool) {
-	const tries = 5 // a list is incomplete if an address changes meanwhile
-	addrs, err := h.AddrList(l, netlink.FAMILY_ALL)
-	for n := 1; errors.Is(err, netlink.ErrDumpInterrupted) && n < tries; n++ {
-		addrs, err = h.AddrList(l, netlink.FAMILY_ALL)
-	}
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	addrs, err := listWhole(func() ([]netlink.Addr, error) { return h.AddrList(l, netlink.FAMILY_ALL) })
+	if err != nil {
 		return v4, v6, false
 	}
 	for _, a := range addrs {
