@@ -57,6 +57,7 @@ type Config interface {
 // with its defaults.
 var registry = map[string]func() Config{
 	"file":   func() Config { return &FileConfig{} },
+	"kafka":  func() Config { return defaultKafka() },
 	"stdout": func() Config { return &StdoutConfig{} },
 	"syslog": func() Config { return defaultSyslog() },
 }
