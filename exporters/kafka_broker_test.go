@@ -263,9 +263,27 @@ func (b *broker) awaitTopic(t testing.TB, name string, there bool) {
 		if err != nil {
 			return false
 		}
-		_, err = layoutOf(res, name, time.Now())
-		return (err == nil) == there
+		layout, err := layoutOf(res, name, time.Now())
+		return (err == nil) == there && (err != nil || b.isReady(t, client, name, len(layout.leaders)))
 	})
+}
+
+// isReady reports whether the leaders know that they lead.
+func (b *broker) isReady(t testing.TB, client *kafka.Client, topic string, partitions int) bool {
+	ask := &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{}}
+	for p := range partitions {
+		ask.Topics[topic] = append(ask.Topics[topic], kafka.LastOffsetOf(p))
+	}
+	res, err := client.ListOffsets(t.Context(), ask)
+	if err != nil {
+		return false
+	}
+	for _, p := range res.Topics[topic] {
+		if p.Error != nil {
+			return false
+		}
+	}
+	return len(res.Topics[topic]) == partitions
 }
 
 // kcatRecord is a record as kcat's -J shows it.
@@ -290,7 +308,7 @@ func (r kcatRecord) header(name string) string {
 // read returns all of a topic, in the order per partition, as librdkafka reads it.
 func (b *broker) read(t testing.TB, topic string) (all []kcatRecord) {
 	t.Helper()
-	out, err := exec.Command("kcat", "-b", b.plain, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J", "-X", "check.crcs=true").CombinedOutput()
+	out, err := exec.Command("kcat", "-b", b.plain, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J", "-X", "check.crcs=true", "-X", "fetch.wait.max.ms=20").CombinedOutput()
 	if err != nil {
 		t.Fatalf("kcat: %v: %s", err, out)
 	}

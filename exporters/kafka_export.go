@@ -230,7 +230,9 @@ func (k *kafkaExporter) take(ctx context.Context, lanes []*lane, answer kafkaAns
 	if answer.err != nil {
 		for _, l := range lanes {
 			k.counts.partitionRetry.Add(1)
-			l.halt(fmt.Errorf("broker %s: %w", k.nameOf(l.leader), answer.err), true)
+			// A broker that does not let us in may lead all the same.
+			moved := !errors.Is(answer.err, errAuthentication)
+			l.halt(fmt.Errorf("broker %s: %w", k.nameOf(l.leader), answer.err), moved)
 		}
 		return
 	}

@@ -107,16 +107,19 @@ func cause(err error) error {
 // witnesses are whom to ask, best first. The configured brokers take turns.
 func (k *kafkaExporter) witnesses() []brokerNode {
 	var all []brokerNode
+	add := func(b brokerNode) {
+		if b.isThere() && !slices.ContainsFunc(all, func(known brokerNode) bool { return known.addr == b.addr }) {
+			all = append(all, b)
+		}
+	}
 	if k.layout != nil {
 		for _, b := range k.layout.leaders {
-			if b.isThere() && !slices.Contains(all, b) {
-				all = append(all, b)
-			}
+			add(b)
 		}
 	}
 	n := len(k.config.Brokers)
 	for i := range n {
-		all = append(all, brokerNode{-1, brokerAddress(k.config.Brokers[(k.turn+i)%n])})
+		add(brokerNode{-1, brokerAddress(k.config.Brokers[(k.turn+i)%n])})
 	}
 	k.turn = (k.turn + 1) % n
 	return all
