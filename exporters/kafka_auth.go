@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/saslauthenticate"
 	"github.com/segmentio/kafka-go/protocol/saslhandshake"
 	"github.com/segmentio/kafka-go/sasl"
@@ -101,8 +100,8 @@ var errAuthentication = errors.New("authentication failed")
 
 // authenticate talks SASL. It returns until when the broker takes our word for
 // it; the zero time means for ever.
-func authenticate(ctx context.Context, conn *protocol.Conn, m sasl.Mechanism) (until time.Time, err error) {
-	msg, err := conn.RoundTrip(&saslhandshake.Request{Mechanism: m.Name()})
+func authenticate(ctx context.Context, link *kafkaLink, m sasl.Mechanism) (until time.Time, err error) {
+	msg, err := link.ask(&saslhandshake.Request{Mechanism: m.Name()})
 	if err != nil {
 		return until, err
 	}
@@ -116,7 +115,7 @@ func authenticate(ctx context.Context, conn *protocol.Conn, m sasl.Mechanism) (u
 	session, state, err := m.Start(ctx)
 	for done := false; !done && err == nil; {
 		var answer *saslauthenticate.Response
-		if answer, err = exchange(conn, state); err != nil {
+		if answer, err = exchange(link, state); err != nil {
 			return until, err
 		}
 		if answer.SessionLifetimeMs > 0 {
@@ -130,8 +129,8 @@ func authenticate(ctx context.Context, conn *protocol.Conn, m sasl.Mechanism) (u
 	return until, nil
 }
 
-func exchange(conn *protocol.Conn, state []byte) (*saslauthenticate.Response, error) {
-	msg, err := conn.RoundTrip(&saslauthenticate.Request{AuthBytes: state})
+func exchange(link *kafkaLink, state []byte) (*saslauthenticate.Response, error) {
+	msg, err := link.ask(&saslauthenticate.Request{AuthBytes: state})
 	if err != nil {
 		return nil, err
 	}

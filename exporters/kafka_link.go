@@ -105,7 +105,10 @@ func (l *kafkaLinks) close() { l.retain(func(string) bool { return false }) }
 
 // kafkaLink is a connection whose broker knows us.
 type kafkaLink struct {
-	conn  *protocol.Conn
+	conn     *protocol.Conn
+	guard    *answerGuard
+	versions map[protocol.ApiKey]int16
+
 	until time.Time // when we would have to authenticate again, or zero
 	used  time.Time
 }
@@ -120,7 +123,18 @@ func (k *kafkaLink) isFresh(now time.Time) bool {
 
 func (k *kafkaLink) roundTrip(ctx context.Context, req kafka.Request) (res kafka.Response, err error) {
 	k.used = time.Now()
-	return bounded(ctx, k.conn, func() (kafka.Response, error) { return k.conn.RoundTrip(req) })
+	return bounded(ctx, k.conn, func() (kafka.Response, error) { return k.ask(req) })
+}
+
+func newKafkaLink(conn net.Conn, clientID string) *kafkaLink {
+	guard := &answerGuard{Conn: conn}
+	return &kafkaLink{conn: protocol.NewConn(guard, clientID), guard: guard, used: time.Now()}
+}
+
+// ask makes a request, without a bound of time.
+func (k *kafkaLink) ask(req kafka.Request) (kafka.Response, error) {
+	k.guard.shape = shapeOf(req.ApiKey(), k.versions[req.ApiKey()])
+	return k.conn.RoundTrip(req)
 }
 
 // bounded runs an exchange that ends with ctx.
@@ -130,11 +144,6 @@ func bounded[T any](ctx context.Context, conn net.Conn, exchange func() (T, erro
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	defer func() { // the library's decoder trusts lengths that it reads
-		if p := recover(); p != nil {
-			err = errors.New("the answer is not of Kafka's protocol")
-		}
-	}()
 	if res, err = exchange(); err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
@@ -160,19 +169,18 @@ func dialKafka(ctx context.Context, c *KafkaConfig, addr string) (link *kafkaLin
 			return nil, err
 		}
 	}
-	link = &kafkaLink{conn: protocol.NewConn(conn, c.ClientID), used: time.Now()}
+	link = newKafkaLink(conn, c.ClientID)
 	_, err = bounded(ctx, conn, func() (struct{}, error) {
-		versions, err := agreeOnVersions(link.conn)
-		if err != nil {
+		if err := link.agreeOnVersions(); err != nil {
 			return struct{}{}, asAuthentication(err)
 		}
 		if mechanism == nil {
 			return struct{}{}, nil
 		}
-		if versions[protocol.SaslHandshake] < 1 {
+		if link.versions[protocol.SaslHandshake] < 1 {
 			return struct{}{}, fmt.Errorf("%w: the broker is older than Kafka 1.0", errAuthentication)
 		}
-		lives, err := authenticate(ctx, link.conn, mechanism)
+		lives, err := authenticate(ctx, link, mechanism)
 		if !lives.IsZero() { // before the broker ends it
 			link.until = lives.Add(-time.Until(lives) / 10)
 		}
@@ -198,29 +206,29 @@ func startKafkaTLS(ctx context.Context, conn net.Conn, c *KafkaConfig, addr stri
 	return secure, nil
 }
 
-// agreeOnVersions tells the connection which versions both sides know.
-func agreeOnVersions(conn *protocol.Conn) (map[protocol.ApiKey]int16, error) {
-	msg, err := conn.RoundTrip(new(apiversions.Request))
+// agreeOnVersions finds the newest versions that both sides know.
+func (k *kafkaLink) agreeOnVersions() error {
+	msg, err := k.ask(new(apiversions.Request))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	res, ok := msg.(*apiversions.Response)
 	if !ok {
-		return nil, fmt.Errorf("answer of type %T", msg)
+		return fmt.Errorf("answer of type %T", msg)
 	}
 	if res.ErrorCode != 0 {
-		return nil, kafka.Error(res.ErrorCode)
+		return kafka.Error(res.ErrorCode)
 	}
-	versions := map[protocol.ApiKey]int16{}
+	k.versions = map[protocol.ApiKey]int16{}
 	for _, r := range res.ApiKeys {
 		key := protocol.ApiKey(r.ApiKey)
-		versions[key] = key.SelectVersion(r.MinVersion, r.MaxVersion)
+		k.versions[key] = key.SelectVersion(r.MinVersion, r.MaxVersion)
 	}
-	if versions[protocol.Produce] < minProduceVersion || versions[protocol.Metadata] < minMetadataVersion {
-		return nil, errors.New("the broker is older than Kafka 1.0")
+	if k.versions[protocol.Produce] < minProduceVersion || k.versions[protocol.Metadata] < minMetadataVersion {
+		return errors.New("the broker is older than Kafka 1.0")
 	}
-	conn.SetVersions(versions)
-	return versions, nil
+	k.conn.SetVersions(k.versions)
+	return nil
 }
 
 // minProduceVersion takes batches of the second format, minMetadataVersion can
