@@ -107,6 +107,35 @@ func TestKafkaOutage(t *testing.T) {
 	t.Logf("%d attempts for %d batches, counts %v", attempts, batches, countsOf(k))
 }
 
+// A destination that is away for long costs no memory, no goroutine and no file.
+func TestKafkaLongOutageCostsNothing(t *testing.T) {
+	k := openKafka(t, freeAddress(t), "events")
+	batch := groupsOf(t, 0, 100, 10)
+	attempt := func(n int) {
+		for range n {
+			if err := k.Export(t.Context(), batch); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Fatal(err)
+			}
+		}
+		runtime.GC()
+	}
+	attempt(100)
+	goroutines := runtime.NumGoroutine()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	attempt(3600)
+	runtime.ReadMemStats(&after)
+	if after.HeapAlloc > before.HeapAlloc+256<<10 {
+		t.Errorf("heap: %d bytes, %d before", after.HeapAlloc, before.HeapAlloc)
+	}
+	if n := runtime.NumGoroutine(); n > goroutines {
+		t.Errorf("goroutines: %d, %d before", n, goroutines)
+	}
+	if n := countsOf(k)["connect_failed"]; n != 3700 {
+		t.Errorf("connect_failed: %d", n)
+	}
+}
+
 // pushFor exports batch again and again until done, leaving in it what is not
 // delivered.
 func pushFor(t *testing.T, e Exporter, batch *[]redact.Record, done <-chan struct{}) (attempts int) {
