@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +27,7 @@ type broker struct {
 	ca, cert, key           string // for us
 	foreignCert, foreignKey string // by an authority that the broker does not trust
 	cmd                     *exec.Cmd
+	gone                    chan struct{} // closed when the process is gone
 	said                    bytes.Buffer
 }
 
@@ -45,6 +47,9 @@ func TestMain(m *testing.M) {
 	if sharedBroker != nil {
 		sharedBroker.kill()
 		os.RemoveAll(sharedBroker.dir)
+		if code != 0 {
+			fmt.Fprintf(os.Stderr, "the broker said:\n%s", sharedBroker.said.Bytes())
+		}
 	}
 	os.Exit(code)
 }
@@ -66,17 +71,6 @@ func needBroker(t testing.TB) *broker {
 		t.Fatal("the broker did not start")
 	}
 	return sharedBroker
-}
-
-// ownBroker returns a broker that the test may kill.
-func ownBroker(t *testing.T) *broker {
-	t.Helper()
-	b := &broker{dir: t.TempDir()}
-	jars := needJars(t)
-	b.prepare(t, jars)
-	t.Cleanup(b.kill)
-	b.start(t, jars)
-	return b
 }
 
 // needJars skips the test without a broker, kcat and Java. With REQUIRE_BPF=1,
@@ -188,10 +182,21 @@ func (b *broker) start(t testing.TB, jars string) {
 	t.Helper()
 	cmd := b.java(jars, "kafka.Kafka", b.at("properties"))
 	cmd.Stdout, cmd.Stderr = &b.said, &b.said
-	if err := cmd.Start(); err != nil {
+	begun, gone := make(chan error, 1), make(chan struct{})
+	go func() { // the signal comes when this thread ends, not when the process does
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(gone)
+		err := cmd.Start()
+		begun <- err
+		if err == nil {
+			cmd.Wait()
+		}
+	}()
+	if err := <-begun; err != nil {
 		t.Fatal(err)
 	}
-	b.cmd = cmd
+	b.cmd, b.gone = cmd, gone
 	waitLong(t, 60*time.Second, func() bool {
 		for _, addr := range []string{b.plain, b.scram, b.tls, b.mtls, b.sasl} {
 			conn, err := net.Dial("tcp", addr)
@@ -209,7 +214,7 @@ func (b *broker) start(t testing.TB, jars string) {
 func (b *broker) kill() {
 	if b.cmd != nil {
 		b.cmd.Process.Kill()
-		b.cmd.Wait()
+		<-b.gone
 		b.cmd = nil
 	}
 }
@@ -219,6 +224,28 @@ func (b *broker) client(t testing.TB) *kafka.Client {
 	links := newKafkaLinks(&KafkaConfig{Timeout: 10 * time.Second}, new(kafkaCounts))
 	t.Cleanup(links.close)
 	return &kafka.Client{Addr: brokerAddress(b.plain), Transport: links, Timeout: 10 * time.Second}
+}
+
+// trust makes the listener for certificates trust another authority, while it
+// runs.
+func (b *broker) trust(t testing.TB, authority string) {
+	t.Helper()
+	res, err := b.client(t).IncrementalAlterConfigs(t.Context(), &kafka.IncrementalAlterConfigsRequest{
+		Resources: []kafka.IncrementalAlterConfigsRequestResource{{
+			ResourceType: kafka.ResourceTypeBroker, ResourceName: "1",
+			Configs: []kafka.IncrementalAlterConfigsRequestConfig{{
+				Name: "listener.name.mtls.ssl.truststore.location", Value: authority, ConfigOperation: kafka.ConfigOperationSet,
+			}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range res.Resources {
+		if r.Error != nil {
+			t.Fatal(r.Error)
+		}
+	}
 }
 
 var topics struct {
@@ -310,7 +337,9 @@ func (r kcatRecord) header(name string) string {
 // read returns all of a topic, in the order per partition, as librdkafka reads it.
 func (b *broker) read(t testing.TB, topic string) (all []kcatRecord) {
 	t.Helper()
-	out, err := exec.Command("kcat", "-b", b.plain, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J", "-X", "check.crcs=true", "-X", "fetch.wait.max.ms=20").CombinedOutput()
+	kcat := exec.Command("kcat", "-b", b.plain, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J",
+		"-X", "check.crcs=true", "-X", "fetch.wait.max.ms=20")
+	out, err := kcat.CombinedOutput()
 	if err != nil {
 		t.Fatalf("kcat: %v: %s", err, out)
 	}

@@ -103,7 +103,7 @@ func TestKafkaOutage(t *testing.T) {
 	if err := k.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	waitFor(t, func() bool { return runtime.NumGoroutine() <= goroutines+1 }) // one waits for the broker's output
+	waitFor(t, func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // two wait for the broker and for its output
 	t.Logf("%d attempts for %d batches, counts %v", attempts, batches, countsOf(k))
 }
 

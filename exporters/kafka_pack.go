@@ -94,7 +94,8 @@ func packZstd(level int) (batchPacker, error) {
 	if level == 0 {
 		level = 3
 	}
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false)) // the batch has a sum of its own
 	return batchPacker{code: 4, pack: func(dst *bytes.Buffer, src []byte) error {
 		dst.Grow(len(src)/4 + 64)
 		packed := w.EncodeAll(src, dst.AvailableBuffer())

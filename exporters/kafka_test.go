@@ -240,6 +240,18 @@ func TestKafkaCertificates(t *testing.T) {
 		wantMended(t, b, k, topic, errAuthentication, "authentication_failed",
 			func() { copyFile(cert, b.foreignCert); copyFile(key, b.foreignKey) }, good)
 	})
+	t.Run("the broker revokes its trust", func(t *testing.T) {
+		dial := func() error {
+			link, err := dialKafka(t.Context(), &k.config, b.mtls)
+			if err == nil {
+				link.conn.Close()
+			}
+			return err
+		}
+		wantMended(t, b, k, topic, errAuthentication, "authentication_failed",
+			func() { b.trust(t, b.at("other.pem")); waitFor(t, func() bool { return dial() != nil }) },
+			func() { b.trust(t, b.ca); waitFor(t, func() bool { return dial() == nil }) })
+	})
 	t.Run("the broker's is of an unknown authority", func(t *testing.T) {
 		wantMended(t, b, k, topic, errAuthentication, "authentication_failed", func() { copyFile(ca, b.at("other.pem")) }, good)
 	})
