@@ -8,7 +8,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 
 # What the build and the tests need beyond Go, as Debian 12 packages.
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
-TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl
+TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
+  default-jre-headless kcat maven
 
 export CGO_ENABLED := 0
 export BPF2GO_CC := $(CLANG)
@@ -28,7 +29,10 @@ build: ## build bin/fanlight (the kernel programs are in the tree, compiled)
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/fanlight ./cmd/fanlight
 
 .PHONY: deps
-deps: ## install the Debian packages that the tests need (needs root)
+deps: .cache/kafka/.done ## get what the tests need: Debian packages (needs root), the jars of a Kafka broker
+
+.PHONY: packages
+packages:
 	@missing=; for p in $(TEST_PACKAGES); do \
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; apt-get update -qq && \
@@ -40,6 +44,12 @@ otelcol: .cache/otelcol/otelcol ## build the OpenTelemetry Collector that the te
 # Of a module of its own: fanlight's has none of its many dependencies.
 .cache/otelcol/otelcol: test/otelcol/main.go test/otelcol/go.mod test/otelcol/go.sum
 	cd test/otelcol && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+
+# Once they are there, nothing asks the network for them until the pom changes.
+.cache/kafka/.done: test/kafka/pom.xml | packages
+	@rm -rf .cache/kafka && mkdir -p .cache/kafka
+	mvn -q -B -ntp -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.cache/kafka
+	@touch $@
 
 .PHONY: generate
 generate: ## compile the kernel programs and regenerate what is made from tables

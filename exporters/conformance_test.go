@@ -17,6 +17,7 @@ import (
 type peer struct {
 	config    Config
 	delivered func() []byte // all that arrived since the last heal
+	beside    func() []byte // and what came with it, apart from the lines; may be nil
 	fail      func()        // makes deliveries fail
 	heal      func()        // and work again
 	// encoded is what delivered returns for records; nil: native lines.
@@ -33,6 +34,7 @@ func (p peer) lines(batch []redact.Record) []byte {
 
 var peers = map[string]func(t *testing.T) peer{
 	"file":   filePeer,
+	"kafka":  kafkaPeer,
 	"otlp":   otlpPeer,
 	"stdout": stdoutPeer,
 	"syslog": syslogPeer,
@@ -239,7 +241,11 @@ func TestCanaryThroughEveryExporter(t *testing.T) {
 					t.Fatalf("records: want %d, got %d", len(events), len(batch))
 				}
 				mustExport(t, e, batch)
-				wantLeaks(t, profile, p.delivered())
+				out := p.delivered()
+				if p.beside != nil {
+					out = append(out, p.beside()...)
+				}
+				wantLeaks(t, profile, out)
 			})
 		})
 	}
@@ -259,11 +265,11 @@ func wantLeaks(t *testing.T, profile redact.Profile, out []byte) {
 }
 
 func TestRegistry(t *testing.T) {
-	if d := cmp.Diff([]string{"file", "otlp", "stdout", "syslog"}, Types()); d != "" {
+	if d := cmp.Diff([]string{"file", "kafka", "otlp", "stdout", "syslog"}, Types()); d != "" {
 		t.Errorf("types (-want +got):\n%s", d)
 	}
 	_, err := NewConfig("flie")
-	if want := `exporter type "flie": want one of file, otlp, stdout, syslog`; err == nil || err.Error() != want {
+	if want := `exporter type "flie": want one of file, kafka, otlp, stdout, syslog`; err == nil || err.Error() != want {
 		t.Errorf("error: want %q, got %v", want, err)
 	}
 }

@@ -58,6 +58,7 @@ type Config interface {
 var registry = map[string]func() Config{
 	"otlp":   func() Config { return &OTLPConfig{OTLPConnection: defaultOTLP()} },
 	"file":   func() Config { return &FileConfig{} },
+	"kafka":  func() Config { return defaultKafka() },
 	"stdout": func() Config { return &StdoutConfig{} },
 	"syslog": func() Config { return defaultSyslog() },
 }

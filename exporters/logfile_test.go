@@ -27,7 +27,7 @@ func openFile(t *testing.T, path string) *logFile {
 	return e.(*logFile)
 }
 
-func readFile(t *testing.T, path string) []byte {
+func readFile(t testing.TB, path string) []byte {
 	t.Helper()
 	got, err := os.ReadFile(path)
 	if err != nil {
@@ -36,7 +36,7 @@ func readFile(t *testing.T, path string) []byte {
 	return got
 }
 
-func writeFile(t *testing.T, path, content string, mode fs.FileMode) {
+func writeFile(t testing.TB, path, content string, mode fs.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), mode); err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func (o *otlp) Export(ctx context.Context, batch []redact.Record) error {
 		request, next := o.encode(batch, first)
 		if next == first {
 			o.link.buffers.Put(request)
-			lost.refuse("oversize", 1, errOversize)
+			lost.refuse("oversize", 1, errLargeRequest)
 			first++
 			continue
 		}
@@ -87,7 +87,7 @@ func (o *otlp) Export(ctx context.Context, batch []redact.Record) error {
 	return nil
 }
 
-var errOversize = errors.New("a record is larger than max_request_bytes")
+var errLargeRequest = errors.New("a record is larger than max_request_bytes")
 
 // encode makes a request of the records from first on, as many as fit, and
 // returns the place of the first that is left.

@@ -80,7 +80,7 @@ func (c *otelcol) eventIDs() map[string]int {
 		for _, rl := range request.ResourceLogs {
 			for _, sl := range rl.ScopeLogs {
 				for _, l := range sl.LogRecords {
-					ids[eventID(l)]++
+					ids[otlpEventID(l)]++
 				}
 			}
 		}
@@ -88,7 +88,7 @@ func (c *otelcol) eventIDs() map[string]int {
 	return ids
 }
 
-func eventID(l *logs.LogRecord) string {
+func otlpEventID(l *logs.LogRecord) string {
 	for _, a := range l.Attributes {
 		if a.Key == "fanlight.event_id" {
 			return a.Value.GetStringValue()

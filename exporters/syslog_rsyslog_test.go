@@ -91,7 +91,7 @@ action(type="omfile" file="%[6]s" template="parsed" asyncWriting="off" ioBufferS
 	return r
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -159,7 +159,7 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T, path string) *authority {
+func newAuthority(t testing.TB, path string) *authority {
 	t.Helper()
 	a := &authority{cert: &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of a test"},
@@ -171,7 +171,7 @@ func newAuthority(t *testing.T, path string) *authority {
 	return a
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -180,7 +180,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func (a *authority) sign(t *testing.T, cert *x509.Certificate, key *ecdsa.PrivateKey) []byte {
+func (a *authority) sign(t testing.TB, cert *x509.Certificate, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, a.key)
 	if err != nil {
@@ -189,7 +189,7 @@ func (a *authority) sign(t *testing.T, cert *x509.Certificate, key *ecdsa.Privat
 	return der
 }
 
-func (a *authority) issue(t *testing.T, name, certPath, keyPath string) {
+func (a *authority) issue(t testing.TB, name, certPath, keyPath string) {
 	t.Helper()
 	key := newKey(t)
 	writePEM(t, certPath, "CERTIFICATE", a.sign(t, &x509.Certificate{
@@ -204,7 +204,7 @@ func (a *authority) issue(t *testing.T, name, certPath, keyPath string) {
 	writePEM(t, keyPath, "PRIVATE KEY", der)
 }
 
-func writePEM(t *testing.T, path, kind string, der []byte) {
+func writePEM(t testing.TB, path, kind string, der []byte) {
 	t.Helper()
 	writeFile(t, path, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})), 0o600)
 }

@@ -28,7 +28,7 @@ func TestConfigErrorsNameTheKey(t *testing.T) {
 		{"inline key of metrics", oneDomain + "metrics: {budgt: 3}\n", []string{"line 4", `"metrics.budgt"`, `"budget"`}},
 		{"exporter key", oneDomain + "events:\n  - type: file\n    pth: x\n", []string{"line 6", `"pth"`, `"path"`}},
 		{"exporter key that all have", oneDomain + "events: [{type: stdout, queue_record: 5}]\n", []string{"line 4", `"queue_records"`}},
-		{"exporter type", oneDomain + "events: [{type: fiel}]\n", []string{"line 4", `"fiel"`, "file, otlp, stdout"}},
+		{"exporter type", oneDomain + "events: [{type: fiel}]\n", []string{"line 4", `"fiel"`, "file, kafka, otlp, stdout"}},
 		{"exporter without a type", oneDomain + "events: [{path: x}]\n", []string{"line 4", `type ""`}},
 		{"exporter that is no mapping", oneDomain + "events: [stdout]\n", []string{"line 4", "mapping"}},
 		{"queue of nothing", oneDomain + "events: [{type: stdout, queue_records: 0}]\n", []string{"line 4", "queue_records"}},
