@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -337,4 +339,38 @@ func TestOTLPConfig(t *testing.T) {
 			t.Errorf("error: want %q in it, got %v", want, err)
 		}
 	}
+}
+
+// A receiver that answers before it has read a request does not get the next
+// one's bytes mixed in: the buffer is not used again.
+func TestOTLPEarlyAnswer(t *testing.T) {
+	early := true
+	kept := make(chan []byte, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if early {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		kept <- body
+	}))
+	defer server.Close()
+	conn := defaultOTLP()
+	conn.Protocol, conn.Endpoint, conn.Insecure, conn.Compression = "http", server.URL, true, "none"
+	e := openOTLP(t, conn)
+	large := redacttest.Many(t, 0, 5000) // more than socket buffers hold
+	if err := e.Export(t.Context(), large); err == nil {
+		t.Fatal("no error")
+	}
+	body := &bodyReader{from: bytes.NewReader(make([]byte, 100))}
+	if n, err := body.Read(make([]byte, 60)); n != 60 || err != nil || body.isRead.Load() {
+		t.Errorf("after %d of 100 bytes: read %t, %v", n, body.isRead.Load(), err)
+	}
+	if n, err := body.Read(make([]byte, 60)); n != 40 || err != nil || !body.isRead.Load() {
+		t.Errorf("after the last %d bytes: read %t, %v", n, body.isRead.Load(), err)
+	}
+	early = false
+	few := redacttest.Many(t, 7, 3)
+	mustExport(t, e, few)
+	wantRequest(t, <-kept, few)
 }
