@@ -172,3 +172,21 @@ func TestKafkaKeyObeysThePolicy(t *testing.T) {
 		t.Errorf("key %v, time %v", r.Key, r.Time)
 	}
 }
+
+// However many partitions had a burst once, what is kept is bounded.
+func TestKafkaKeepsLittleMemory(t *testing.T) {
+	k := &kafkaExporter{lanes: map[int32]*lane{}}
+	for p := range int32(2000) {
+		l := new(lane)
+		l.batch.Grow(900e3)
+		k.lanes[p], k.active = l, []*lane{l}
+		k.tidy()
+	}
+	kept := 0
+	for _, l := range k.lanes {
+		kept += l.batch.Cap()
+	}
+	if kept > 2*maxKept+2000*4<<10 {
+		t.Errorf("%d bytes are kept", kept)
+	}
+}
