@@ -116,7 +116,7 @@ func FuzzKafkaBatch(f *testing.F) {
 				if v := bytesOf(t, r.Value); v != string(want.AppendJSON(nil)) || bytesOf(t, r.Key) != want.Key() {
 					t.Errorf("record %d: %q", i, v)
 				}
-				if len(r.Headers) != 5 || string(r.Headers[4].Value) != eventID(want) || r.Offset != int64(i) {
+				if len(r.Headers) != 5 || string(r.Headers[4].Value) != eventIDOf(want) || r.Offset != int64(i) {
 					t.Errorf("record %d: headers %v, offset %d", i, r.Headers, r.Offset)
 				}
 			}

@@ -188,7 +188,7 @@ func (k *kafkaExporter) fill(ctx context.Context) (byLeader [][]*lane) {
 				break
 			}
 			if tooLarge {
-				k.refuse(ctx, l.places[0], "oversize", errOversize)
+				k.refuse(ctx, l.places[0], "oversize", errLargeRecord)
 				l.settle(1)
 			}
 		}
@@ -206,7 +206,7 @@ func (k *kafkaExporter) addTo(byLeader [][]*lane, l *lane) [][]*lane {
 	return append(byLeader, []*lane{l})
 }
 
-var errOversize = errors.New("larger than max_record_bytes")
+var errLargeRecord = errors.New("larger than max_record_bytes")
 
 // refuse hands a record to the dead letters. If they can't take it, it is to be
 // exported again: it must not be lost in silence.
