@@ -116,7 +116,7 @@ func FuzzKafkaBatch(f *testing.F) {
 				if v := bytesOf(t, r.Value); v != string(want.AppendJSON(nil)) || bytesOf(t, r.Key) != want.Key() {
 					t.Errorf("record %d: %q", i, v)
 				}
-				if len(r.Headers) != 5 || string(r.Headers[4].Value) != eventID(want) || r.Offset != int64(i) {
+				if len(r.Headers) != 5 || string(r.Headers[4].Value) != eventIDOf(want) || r.Offset != int64(i) {
 					t.Errorf("record %d: headers %v, offset %d", i, r.Headers, r.Offset)
 				}
 			}
@@ -170,5 +170,23 @@ func TestKafkaKeyObeysThePolicy(t *testing.T) {
 	r := readBatch(t, l.batch.Bytes())[0]
 	if r.Key != nil || !r.Time.Equal(r.Time.Truncate(24*time.Hour)) {
 		t.Errorf("key %v, time %v", r.Key, r.Time)
+	}
+}
+
+// However many partitions had a burst once, what is kept is bounded.
+func TestKafkaKeepsLittleMemory(t *testing.T) {
+	k := &kafkaExporter{lanes: map[int32]*lane{}}
+	for p := range int32(2000) {
+		l := new(lane)
+		l.batch.Grow(900e3)
+		k.lanes[p], k.active = l, []*lane{l}
+		k.tidy()
+	}
+	kept := 0
+	for _, l := range k.lanes {
+		kept += l.batch.Cap()
+	}
+	if kept > 2*maxKept+2000*4<<10 {
+		t.Errorf("%d bytes are kept", kept)
 	}
 }

@@ -1,6 +1,7 @@
 package exporters
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,14 +34,14 @@ type kafkaExporter struct {
 
 	mu      sync.Mutex // of what follows, and of an Export
 	layout  *topicLayout
-	moved   bool // the layout is known to be old
-	turn    int  // whose turn it is among the configured brokers
-	sticky  int  // where records without a key go
-	muted   time.Time
+	moved   bool      // the layout is known to be old
+	turn    int       // whose turn it is among the configured brokers
+	sticky  int       // where records without a key go
+	muted   time.Time // until when the brokers asked to be left alone
 	exports uint64
-	lanes   map[int32]*lane
-	active  []*lane
-	keyed   []byte
+	lanes   map[int32]*lane // by partition; their memory is used again
+	active  []*lane         // those of the Export under way
+	keyed   []byte          // a key
 	refused map[string]int
 	failed  []int           // places whose dead letter could not be written
 	why     error           // of what is refused
@@ -63,7 +64,7 @@ func (k *kafkaExporter) Export(ctx context.Context, batch []redact.Record) error
 		return fmt.Errorf("kafka: %w", err)
 	}
 	k.batch, k.failed, k.why, k.refused = batch, k.failed[:0], nil, nil
-	defer func() { k.batch = nil }()
+	defer k.tidy()
 	k.spread()
 	k.run(ctx)
 	if k.hasMoved() && k.refresh(ctx) == nil {
@@ -71,6 +72,20 @@ func (k *kafkaExporter) Export(ctx context.Context, batch []redact.Record) error
 		k.run(ctx)
 	}
 	return k.result()
+}
+
+// maxKept bounds the memory that lanes keep between Exports, whatever the
+// number of partitions.
+const maxKept = 16 << 20
+
+// tidy lets go of the batch, and of buffers that are larger than their share.
+func (k *kafkaExporter) tidy() {
+	k.batch = nil
+	for _, l := range k.active {
+		if l.batch.Cap() > max(4<<10, maxKept/len(k.lanes)) {
+			l.batch = bytes.Buffer{}
+		}
+	}
 }
 
 // ready waits for as long as the brokers asked to be left alone, and makes sure
@@ -164,6 +179,7 @@ func (k *kafkaExporter) fill(ctx context.Context) (byLeader [][]*lane) {
 		for l.isBusy() {
 			n, tooLarge, err := k.batches.fill(l, k.batch)
 			if err != nil {
+				k.counts.partitionRetry.Add(1)
 				l.halt(fmt.Errorf("compress: %w", err), false)
 				break
 			}
@@ -172,7 +188,7 @@ func (k *kafkaExporter) fill(ctx context.Context) (byLeader [][]*lane) {
 				break
 			}
 			if tooLarge {
-				k.refuse(ctx, l.places[0], "oversize", errOversize)
+				k.refuse(ctx, l.places[0], "oversize", errLargeRecord)
 				l.settle(1)
 			}
 		}
@@ -190,7 +206,7 @@ func (k *kafkaExporter) addTo(byLeader [][]*lane, l *lane) [][]*lane {
 	return append(byLeader, []*lane{l})
 }
 
-var errOversize = errors.New("larger than max_record_bytes")
+var errLargeRecord = errors.New("larger than max_record_bytes")
 
 // refuse hands a record to the dead letters. If they can't take it, it is to be
 // exported again: it must not be lost in silence.

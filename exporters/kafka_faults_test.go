@@ -217,7 +217,7 @@ func TestKafkaFaultOfRecords(t *testing.T) {
 	var want []string
 	for i := range batch {
 		if i != 3 && i != 7 {
-			want = append(want, eventID(&batch[i]))
+			want = append(want, eventIDOf(&batch[i]))
 		}
 	}
 	if d := cmp.Diff(want, got); d != "" {

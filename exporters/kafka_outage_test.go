@@ -169,7 +169,7 @@ func wantOnceInOrder(t *testing.T, all []redact.Record, got []kcatRecord) {
 	t.Helper()
 	place, value := map[string]int{}, map[string]string{}
 	for i := range all {
-		place[eventID(&all[i])] = i
+		place[eventIDOf(&all[i])] = i
 	}
 	last := map[string]int{}
 	for _, r := range got {

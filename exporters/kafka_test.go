@@ -48,8 +48,8 @@ func openKafka(t testing.TB, address, topic string, change ...func(*KafkaConfig)
 
 func countsOf(c Counter) map[string]uint64 { return maps.Collect(c.Counts()) }
 
-// eventID is what the record of an event is known by.
-func eventID(r *redact.Record) string { return string(r.AppendText(nil, fieldEventID)) }
+// eventIDOf is what the record of an event is known by.
+func eventIDOf(r *redact.Record) string { return string(r.AppendText(nil, fieldEventID)) }
 
 // wantRecords checks what came in, record by record: value, key, headers, time,
 // partition, and the order in each partition.
@@ -64,7 +64,7 @@ func wantRecords(t *testing.T, batch []redact.Record, f Format, partitions int, 
 			Partition: p, Offset: int64(len(want[p])), TS: int64(r.Number(fieldTime) / 1e6), Key: r.Key(), Payload: string(enc.append(nil, r)),
 			Headers: []string{
 				"schema", "fanlight.event", "schema_version", strconv.Itoa(redact.SchemaVersion), "content-type", contentTypes[f],
-				"kind", r.Kind(), "event_id", eventID(r),
+				"kind", r.Kind(), "event_id", eventIDOf(r),
 			},
 		})
 	}
