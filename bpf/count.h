@@ -46,13 +46,14 @@ static __always_inline struct event *reserve_event(__u8 kind)
 	loss = bpf_map_lookup_elem(&event_loss, &zero);
 	if (!loss || kind >= EVENT_KIND_COUNT)
 		return 0;
-	seq = loss->seq++;
-	loss->produced[kind]++;
+	/* A process that resets a queue may be interrupted by a packet. */
+	seq = __sync_fetch_and_add(&loss->seq, 1);
+	__sync_fetch_and_add(&loss->produced[kind], 1);
 	ring = bpf_map_lookup_elem(&events, &cpu);
 	if (ring)
 		ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
 	if (!ev) {
-		loss->lost[kind]++;
+		__sync_fetch_and_add(&loss->lost[kind], 1);
 		return 0;
 	}
 	*ev = (struct event){

@@ -53,11 +53,12 @@ type Agent struct {
 	wake        chan struct{} // a timer may be due earlier than waited for
 	waiting     time.Duration // until when runTimers sleeps
 
-	attaching      []*port // added, not attached yet
-	attachFailures uint64
-	portsRefused   uint64 // ports that found no room
-	tablesFull     uint64 // changes of groups that found no room
-	closed         bool   // the datapath is no longer ours to read
+	attaching      []*port           // added, not attached yet
+	attachFailures map[string]uint64 // by name of the domain
+	portsRefused   uint64            // ports that found no room
+	tablesFull     uint64            // changes of groups that found no room
+	membersRefused uint64            // members that the next agent would not know
+	closed         bool              // the datapath is no longer ours to read
 
 	ready chan struct{}
 }
@@ -72,10 +73,13 @@ func New(cfg Config, deps Deps) *Agent {
 	}
 	cfg = cfg.complete()
 	return &Agent{
-		deps:        deps,
-		log:         deps.Log,
-		cfg:         cfg,
-		ports:       map[uint32]*port{},
+		deps:  deps,
+		log:   deps.Log,
+		cfg:   cfg,
+		ports: map[uint32]*port{},
+
+		attachFailures: map[string]uint64{},
+
 		hostDevices: hostDevices{},
 		wake:        make(chan struct{}, 1),
 		ready:       make(chan struct{}),

@@ -57,16 +57,22 @@ func decodeMember(b []byte) (snoop.MemberState, error) {
 	return s, nil
 }
 
-// keepMembers writes what changed of the domain's members.
-func (d *domain) keepMembers(j *bpf.Journal) error {
+// keepMembers writes what changed of the domain's members, and returns how many
+// found no room. It goes on after an error.
+func (d *domain) keepMembers(j *bpf.Journal) (refused int, err error) {
 	var errs []error
 	for _, k := range d.table.TakeChangedMembers() {
 		key := bpf.MemberKey{GroupKey: d.key(k.GroupKey), Port: uint32(k.Port)}
-		if s, ok := d.table.Snapshot(k.GroupKey, k.Port); ok {
-			errs = append(errs, j.Put(key, encodeMember(s)))
-		} else {
+		s, ok := d.table.Snapshot(k.GroupKey, k.Port)
+		if !ok {
 			errs = append(errs, j.Delete(key))
+			continue
+		}
+		if err := j.Put(key, encodeMember(s)); errors.Is(err, bpf.ErrTableFull) {
+			refused++
+		} else {
+			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return refused, errors.Join(errs...)
 }

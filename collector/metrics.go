@@ -74,6 +74,8 @@ func (t *seriesTable) labels(k seriesKey) []redact.Label {
 		return append(group, word(0))
 	case redact.PacketsSeen:
 		return []redact.Label{port, word(0)}
+	case redact.PortAttachFailures:
+		return []redact.Label{domain}
 	case redact.IGMPMessages:
 		return []redact.Label{domain, port, word(0), word(1)}
 	case redact.IGMPErrors, redact.IGMPRecordErrors:
@@ -287,6 +289,7 @@ func (t *seriesTable) readDomains() error {
 	wall := time.Now().Add(-bpf.Now())
 	t.set(seriesKey{family: redact.TableRefused, words: [3]string{"pairs"}}, a.tablesFull)
 	t.set(seriesKey{family: redact.TableRefused, words: [3]string{"ports"}}, a.portsRefused)
+	t.set(seriesKey{family: redact.TableRefused, words: [3]string{"members"}}, a.membersRefused)
 	for ifindex, p := range a.ports {
 		if p.unsent > 0 {
 			k := seriesKey{family: redact.IGMPErrors, port: ifindex, words: [3]string{"query_not_sent"}}
@@ -295,6 +298,9 @@ func (t *seriesTable) readDomains() error {
 		}
 	}
 	for _, d := range a.domains {
+		k := seriesKey{family: redact.PortAttachFailures}
+		k.group.Domain = d.id
+		t.set(k, a.attachFailures[d.cfg.Name])
 		for g := range d.table.Groups() {
 			t.set(seriesKey{family: redact.GroupMembers, group: d.key(g.GroupKey)}, uint64(g.Members))
 		}

@@ -164,7 +164,7 @@ func (a *Agent) attachNew() error {
 			continue // vanished while it was attached: its removal is on the way
 		}
 		a.log.Error("port can't be attached", "domain", p.domain.cfg.Name, "interface", p.name, "error", err)
-		a.attachFailures++
+		a.attachFailures[p.domain.cfg.Name]++
 	}
 	a.attaching = a.attaching[:0]
 	return nil

@@ -50,11 +50,13 @@ func (a *Agent) settleDomain(d *domain, now time.Duration) error {
 		return err
 	}
 	a.tellEvents(d, generations)
-	if err := d.keepMembers(a.journal); err != nil {
-		if !errors.Is(err, bpf.ErrTableFull) {
-			return err
-		}
-		a.log.Warn("members table is full: some members would be forgotten by a restart", "domain", d.cfg.Name)
+	refused, err := d.keepMembers(a.journal)
+	if err != nil {
+		return fmt.Errorf("domain %s: keep members: %w", d.cfg.Name, err)
+	}
+	if refused > 0 {
+		a.log.Warn("members table is full: some members would be forgotten by a restart", "domain", d.cfg.Name, "members", refused)
+		a.membersRefused += uint64(refused)
 	}
 	for _, f := range d.table.TakeTransmit() {
 		if err := a.transmit.send(f); err != nil {

@@ -85,6 +85,7 @@ const (
 	Drops
 	DropBytes
 	PacketsSeen
+	PortAttachFailures
 	IGMPMessages
 	IGMPErrors
 	IGMPRecordErrors
@@ -153,9 +154,10 @@ var families = [numFamilies]FamilyInfo{
 	DropBytes:     {"fanlight_drop_bytes_total", "fanlight.drop.bytes", "Frame bytes of datagrams that were not forwarded, by reason.", CounterType, "bytes", dropLabels},
 	PacketsSeen: {"fanlight_packets_seen_total", "fanlight.packets.seen", "Packets that the datapath saw on the interface, by what became of them.", CounterType, "packets",
 		[]LabelInfo{byInterface, {"verdict", Public}}},
+	PortAttachFailures: {"fanlight_port_attach_failures_total", "fanlight.port.attach.failures", "Ports that could not be attached; the log says why.", CounterType, "ports", []LabelInfo{byDomain}},
 	IGMPMessages: {"fanlight_igmp_messages_total", "fanlight.igmp.messages", "IGMP and MLD messages received.", CounterType, "messages",
 		[]LabelInfo{byDomain, byInterface, {"type", Public}, {"version", Public}}},
-	IGMPErrors: {"fanlight_igmp_errors_total", "fanlight.igmp.errors", "IGMP and MLD messages refused, or accepted in spite of a failed check, by reason.", CounterType, "messages",
+	IGMPErrors: {"fanlight_igmp_errors_total", "fanlight.igmp.errors", "IGMP and MLD messages refused, accepted in spite of a failed check, or not sent, by reason.", CounterType, "messages",
 		[]LabelInfo{byDomain, byInterface, byReason}},
 	IGMPRecordErrors: {"fanlight_igmp_record_errors_total", "fanlight.igmp.record.errors", "Group records of IGMP and MLD reports that changed nothing, by reason.", CounterType, "records",
 		[]LabelInfo{byDomain, byInterface, byReason}},
