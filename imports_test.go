@@ -17,9 +17,10 @@ var allowed = map[string][]string{
 	"bpf":          {},
 	"snoop":        {},
 	"lab":          {},
+	"bytesize":     {},
 	"redact":       {"bpf"},
-	"exporters":    {"redact"},
-	"collector":    {"bpf", "snoop", "redact"},
+	"exporters":    {"redact", "bytesize"},
+	"collector":    {"bpf", "snoop", "redact", "bytesize"},
 	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector"},
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fanlight-io/fanlight/bytesize"
 )
 
 // KafkaConfig configures an exporter that produces to a topic of Apache Kafka.
@@ -32,9 +34,9 @@ type KafkaConfig struct {
 	CompressionLevel int `yaml:"compression_level"`
 	// MaxBatchBytes is how large a batch may be before compression. It should be
 	// no more than the topic's max.message.bytes.
-	MaxBatchBytes ByteSize `yaml:"max_batch_bytes"`
+	MaxBatchBytes bytesize.Size `yaml:"max_batch_bytes"`
 	// MaxRecordBytes is how large a record may be. Larger ones go to DeadLetter.
-	MaxRecordBytes ByteSize `yaml:"max_record_bytes"`
+	MaxRecordBytes bytesize.Size `yaml:"max_record_bytes"`
 	// Timeout bounds connecting, and each request.
 	Timeout time.Duration `yaml:"timeout"`
 	// ClientID names us in the broker's logs and quotas.
@@ -76,7 +78,7 @@ func (c *KafkaConfig) Validate() error {
 	case !slices.Contains(kafkaKeys, c.Key):
 		return fmt.Errorf("key %q: want one of %s", c.Key, strings.Join(kafkaKeys, ", "))
 	case c.MaxBatchBytes < minBatchBytes || c.MaxBatchBytes > maxBatchBytes:
-		return fmt.Errorf("max_batch_bytes %s: want %s to %s", c.MaxBatchBytes, ByteSize(minBatchBytes), ByteSize(maxBatchBytes))
+		return fmt.Errorf("max_batch_bytes %s: want %s to %s", c.MaxBatchBytes, bytesize.Size(minBatchBytes), bytesize.Size(maxBatchBytes))
 	case c.MaxRecordBytes < 1 || c.MaxRecordBytes > c.MaxBatchBytes-batchHeaderBytes:
 		return fmt.Errorf("max_record_bytes %s: want 1 to %d bytes less than max_batch_bytes", c.MaxRecordBytes, batchHeaderBytes)
 	case c.Timeout < minKafkaTimeout:

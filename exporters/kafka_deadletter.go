@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/fanlight-io/fanlight/bytesize"
 	"github.com/fanlight-io/fanlight/redact"
 )
 
@@ -13,7 +14,7 @@ type DeadLetterConfig struct {
 	// Path is a file of lines, as the exporter of type file writes it.
 	Path string `yaml:"path"`
 	// MaxSize begins a new file before this one gets larger; 0 means never.
-	MaxSize ByteSize `yaml:"max_size"`
+	MaxSize bytesize.Size `yaml:"max_size"`
 	// Keep is how many full files stay; 0 means all.
 	Keep int `yaml:"keep"`
 }

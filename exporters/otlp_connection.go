@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/fanlight-io/fanlight/bytesize"
 )
 
 // OTLPConnection says how to reach a receiver of the OpenTelemetry protocol.
@@ -34,7 +36,7 @@ type OTLPConnection struct {
 	// Timeout bounds one request, connecting included.
 	Timeout time.Duration `yaml:"timeout"`
 	// MaxRequestBytes is how large a request may be before it is compressed.
-	MaxRequestBytes ByteSize `yaml:"max_request_bytes"`
+	MaxRequestBytes bytesize.Size `yaml:"max_request_bytes"`
 }
 
 // defaultOTLP has the limit that gRPC servers put on messages by themselves.

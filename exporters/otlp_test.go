@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanlight-io/fanlight/bytesize"
 	"github.com/fanlight-io/fanlight/redact"
 	"github.com/fanlight-io/fanlight/redact/redacttest"
 	"github.com/google/go-cmp/cmp"
@@ -156,7 +157,7 @@ func TestOTLPOversize(t *testing.T) {
 	if large == 0 || large == len(records) {
 		t.Fatalf("no gap in the sizes %d", sizes)
 	}
-	e.link.config.MaxRequestBytes = ByteSize(most) // less than Validate admits
+	e.link.config.MaxRequestBytes = bytesize.Size(most) // less than Validate admits
 	var lost *Undelivered
 	if err := e.Export(t.Context(), records); !errors.As(err, &lost) || lost.Retry != nil {
 		t.Fatalf("error: %v", err)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fanlight-io/fanlight/bytesize"
 )
 
 // RotateConfig says when a log file makes room for a new one, and what becomes
@@ -11,13 +13,13 @@ import (
 type RotateConfig struct {
 	// MaxSize rotates before a batch that would make the file larger. A batch is
 	// never split, so a file that begins with a large one may be larger.
-	MaxSize ByteSize `yaml:"max_size"`
+	MaxSize bytesize.Size `yaml:"max_size"`
 	// MaxAge rotates a file that was begun so long ago, unless it is empty.
 	MaxAge time.Duration `yaml:"max_age"`
 	// Keep is how many rotated files stay; 0 means all.
 	Keep int `yaml:"keep"`
 	// KeepBytes is how large the rotated files may be together; 0 means any size.
-	KeepBytes ByteSize `yaml:"keep_bytes"`
+	KeepBytes bytesize.Size `yaml:"keep_bytes"`
 	// Compress is none, gzip or zstd, for rotated files.
 	Compress Compression `yaml:"compress"`
 	// Sync says when lines reach the disk: never (as the kernel sees fit), batch

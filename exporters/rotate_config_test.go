@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
 	"github.com/fanlight-io/fanlight/redact/redacttest"
 )
 
@@ -26,27 +25,6 @@ func TestRotateConfigErrors(t *testing.T) {
 	}
 	if err := (&FileConfig{Path: "x", RotateConfig: RotateConfig{MaxSize: 1, Keep: 1, KeepBytes: 1, Compress: NoCompression}}).Validate(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestByteSize(t *testing.T) {
-	tests := []struct {
-		text string
-		want ByteSize
-	}{
-		{"0", 0}, {"4096", 4096}, {"1B", 1}, {"10kB", 10000}, {"64MiB", 64 << 20}, {"2 GiB", 2 << 30}, {"1TB", 1e12},
-		{"-1", -1}, {"1.5MB", -1}, {"", -1}, {"MB", -1}, {"1mb", -1}, {"9999999TiB", -1},
-	}
-	for _, tt := range tests {
-		got := ByteSize(-1)
-		if err := got.UnmarshalText([]byte(tt.text)); (err != nil) != (tt.want < 0) || err == nil && got != tt.want {
-			t.Errorf("%q: want %d, got %d, %v", tt.text, tt.want, got, err)
-		}
-	}
-	for size, want := range map[ByteSize]string{0: "0", 1: "1", 4096: "4KiB", 64 << 20: "64MiB", 1 << 41: "2TiB"} {
-		if got := size.String(); got != want {
-			t.Errorf("%d: want %s, got %s", size, want, got)
-		}
 	}
 }
 

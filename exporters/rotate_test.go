@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanlight-io/fanlight/bytesize"
 	"github.com/fanlight-io/fanlight/redact"
 	"github.com/fanlight-io/fanlight/redact/redacttest"
 	"github.com/google/go-cmp/cmp"
@@ -180,7 +181,7 @@ func TestRotateKeepsWithinLimits(t *testing.T) {
 		want   int
 	}{
 		{"count", RotateConfig{Keep: 3}, 3},
-		{"bytes", RotateConfig{KeepBytes: ByteSize(2*one + one/2)}, 2},
+		{"bytes", RotateConfig{KeepBytes: bytesize.Size(2*one + one/2)}, 2},
 		{"both", RotateConfig{Keep: 1, KeepBytes: 1 << 20}, 1},
 		{"compressed", RotateConfig{Keep: 2, Compress: Gzip}, 2},
 	}

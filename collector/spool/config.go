@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fanlight-io/fanlight/bytesize"
 )
 
 // Config says where a spool is, how large it may become, and how durable it is.
@@ -13,10 +15,10 @@ type Config struct {
 	Dir string `yaml:"dir"`
 	// MaxSize bounds the bytes on disk; 0 means 256MiB. It must be at least two
 	// segments.
-	MaxSize ByteSize `yaml:"max_size"`
+	MaxSize bytesize.Size `yaml:"max_size"`
 	// SegmentSize is when the next file is begun; 0 means a sixteenth of MaxSize,
 	// at most 16MiB. A batch must fit into a segment.
-	SegmentSize ByteSize `yaml:"segment_size"`
+	SegmentSize bytesize.Size `yaml:"segment_size"`
 	// Sync says when batches reach the disk; never by default.
 	Sync SyncPolicy `yaml:"sync"`
 	// WhenFull says what gives way when MaxSize is reached; DropOldest by default.
@@ -44,7 +46,7 @@ func (c Config) withDefaults() Config {
 }
 
 // Capacity returns how many bytes the spool may take on disk.
-func (c Config) Capacity() ByteSize { return c.withDefaults().MaxSize }
+func (c Config) Capacity() bytesize.Size { return c.withDefaults().MaxSize }
 
 // Validate checks everything but the disk.
 func (c Config) Validate() error {
@@ -53,7 +55,7 @@ func (c Config) Validate() error {
 	case c.Dir == "":
 		return errors.New("dir is missing")
 	case c.SegmentSize < minSegmentSize || c.SegmentSize > maxSegmentSize:
-		return fmt.Errorf("segment_size %s: want %s to %s", c.SegmentSize, ByteSize(minSegmentSize), ByteSize(maxSegmentSize))
+		return fmt.Errorf("segment_size %s: want %s to %s", c.SegmentSize, bytesize.Size(minSegmentSize), bytesize.Size(maxSegmentSize))
 	case c.MaxSize < 2*c.SegmentSize: // so that dropping the oldest segment leaves something
 		return fmt.Errorf("max_size %s: want two segments of %s or more", c.MaxSize, c.SegmentSize)
 	case c.WhenFull != DropOldest && c.WhenFull != DropNewest:

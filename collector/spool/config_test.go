@@ -41,15 +41,3 @@ func TestConfigDefaults(t *testing.T) {
 		}
 	}
 }
-
-func TestSizes(t *testing.T) {
-	for text, want := range map[string]ByteSize{"64MiB": 64 << 20, "100MB": 100e6, "4096": 4096, "7B": 7} {
-		var got ByteSize
-		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
-			t.Errorf("%s: want %d, got %d, %v", text, want, got, err)
-		}
-	}
-	if got := ByteSize(3<<20).String() + " " + ByteSize(1000).String(); got != "3MiB 1000" {
-		t.Errorf("got %s", got)
-	}
-}

@@ -1,4 +1,6 @@
-package exporters
+// Package bytesize reads and writes sizes of files and messages in
+// configurations.
+package bytesize
 
 import (
 	"fmt"
@@ -6,8 +8,8 @@ import (
 	"strings"
 )
 
-// ByteSize is a number of bytes, written as 64MiB, 100MB or 4096.
-type ByteSize int64
+// Size is a number of bytes, written as 64MiB, 100MB or 4096.
+type Size int64
 
 var byteUnits = []struct {
 	name  string
@@ -18,7 +20,7 @@ var byteUnits = []struct {
 }
 
 // UnmarshalText reads a number with or without a unit.
-func (b *ByteSize) UnmarshalText(text []byte) error {
+func (b *Size) UnmarshalText(text []byte) error {
 	for _, unit := range byteUnits {
 		digits, ok := strings.CutSuffix(string(text), unit.name)
 		if !ok {
@@ -28,14 +30,14 @@ func (b *ByteSize) UnmarshalText(text []byte) error {
 		if err != nil || n < 0 || n > (1<<62)/unit.bytes {
 			break
 		}
-		*b = ByteSize(n * unit.bytes)
+		*b = Size(n * unit.bytes)
 		return nil
 	}
 	return fmt.Errorf("size %q: want a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB behind it, as in 64MiB", text)
 }
 
 // String returns the size with the largest unit that divides it.
-func (b ByteSize) String() string {
+func (b Size) String() string {
 	for _, unit := range []int{3, 2, 1, 0} {
 		if u := byteUnits[unit]; b != 0 && int64(b)%u.bytes == 0 {
 			return strconv.FormatInt(int64(b)/u.bytes, 10) + u.name
