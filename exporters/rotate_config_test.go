@@ -1,10 +1,10 @@
 package exporters
 
 import (
+	"github.com/fanlight-io/fanlight/redact/redacttest"
 	"path/filepath"
 	"testing"
 	"time"
-	"github.com/fanlight-io/fanlight/redact/redacttest"
 )
 
 func TestRotateConfigErrors(t *testing.T) {
