@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -115,7 +116,7 @@ func (b *broker) prepare(t testing.TB, jars string) {
 
 	var free [6]string
 	for i := range free {
-		free[i] = freeAddress(t)
+		free[i] = quietAddress(t)
 	}
 	named := func(address string) string { return strings.Replace(address, "127.0.0.1", "localhost", 1) }
 	b.plain, b.scram, b.tls, b.mtls, b.sasl = free[0], free[1], named(free[2]), named(free[3]), named(free[4])
@@ -198,6 +199,11 @@ func (b *broker) start(t testing.TB, jars string) {
 	}
 	b.cmd, b.gone = cmd, gone
 	waitLong(t, 60*time.Second, func() bool {
+		select {
+		case <-gone:
+			t.Fatalf("the broker ended: %s", b.said.Bytes())
+		default:
+		}
 		for _, addr := range []string{b.plain, b.scram, b.tls, b.mtls, b.sasl} {
 			conn, err := net.Dial("tcp", addr)
 			if err != nil {
@@ -208,6 +214,21 @@ func (b *broker) start(t testing.TB, jars string) {
 		res, err := b.client(t).Metadata(t.Context(), &kafka.MetadataRequest{Addr: brokerAddress(b.plain)})
 		return err == nil && len(res.Brokers) == 1
 	})
+}
+
+// quietAddress returns an address that nobody listens on, with a port that the
+// kernel gives to no connection: not even to one to itself.
+func quietAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // kill ends the broker as a power cut would.

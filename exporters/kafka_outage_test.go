@@ -109,7 +109,7 @@ func TestKafkaOutage(t *testing.T) {
 
 // A destination that is away for long costs no memory, no goroutine and no file.
 func TestKafkaLongOutageCostsNothing(t *testing.T) {
-	k := openKafka(t, freeAddress(t), "events")
+	k := openKafka(t, quietAddress(t), "events")
 	batch := groupsOf(t, 0, 100, 10)
 	attempt := func(n int) {
 		for range n {
