@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fanlight-io/fanlight/collector"
+	"github.com/fanlight-io/fanlight/redact"
 )
 
 // defaultSocket is where a running agent answers.
@@ -112,9 +113,9 @@ func removeDeadSocket(path string) error {
 
 // serveAPI answers requests until ctx is done. A slow client holds a connection
 // and nothing else, and that not for long.
-func serveAPI(ctx context.Context, l net.Listener, a *collector.Agent) error {
+func serveAPI(ctx context.Context, l net.Listener, a *collector.Agent, p *redact.Policy) error {
 	srv := &http.Server{
-		Handler:           apiHandler(a),
+		Handler:           apiHandler(a, p),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,
@@ -130,13 +131,17 @@ func serveAPI(ctx context.Context, l net.Listener, a *collector.Agent) error {
 	return nil
 }
 
-func apiHandler(a *collector.Agent) http.Handler {
+// apiHandler answers in the names that the policy lets out.
+func apiHandler(a *collector.Agent, p *redact.Policy) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		status, err := a.Status()
 		if err != nil {
 			answerError(w, err)
 			return
+		}
+		for i := range status.Domains {
+			status.Domains[i].Name = p.Show(redact.Domain, status.Domains[i].Name)
 		}
 		answer(w, http.StatusOK, agentStatus{Version: version, Status: status})
 	})

@@ -121,6 +121,7 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("redact: %w", err)
 	}
+	log = withPolicy(log, policy)
 	if policy.Ephemeral() && cfg.Redact.Profile != redact.RevealProfile {
 		log.Warn("pseudonyms will change at a restart: neither redact.key_file nor redact.key_credential is set")
 	}
@@ -277,7 +278,7 @@ func (s *service) run(ctx context.Context) error {
 		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
 	}
 	if s.api != nil {
-		g.Go(func() error { return serveAPI(ctx, s.api, s.agent) })
+		g.Go(func() error { return serveAPI(ctx, s.api, s.agent, s.policy) })
 	}
 	for _, push := range s.pushes {
 		g.Go(func() error {
