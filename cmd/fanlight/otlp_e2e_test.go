@@ -128,7 +128,7 @@ func TestOTLPFromTheKernelToAReceiver(t *testing.T) {
 	}
 	r.await(t, "the count of copies", func() bool { return r.copies == want })
 	r.await(t, "each kind of event", func() bool {
-		return r.events["fanlight.membership joined"] == 2 && r.events["fanlight.replication first"] == 1
+		return r.events["fanlight.membership joined"] >= 2 && r.events["fanlight.replication first"] >= 1
 	})
 	if s := a.scrape(); s.sum("fanlight_metric_exports_total", `outcome="delivered"`) < 1 || s.sum("fanlight_metric_exports_total", `outcome="failed"`) != 0 {
 		t.Errorf("exports are counted wrongly")
