@@ -59,6 +59,54 @@ func BenchmarkEventToFile(b *testing.B) {
 	reportPerEvent(b)
 }
 
+// BenchmarkRecordToFile is the exporter alone.
+func BenchmarkRecordToFile(b *testing.B) {
+	records := redacttest.Many(b, 0, benchBatch)
+	file, empty := benchFile(b)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		if err := file.Export(b.Context(), records); err != nil {
+			b.Fatal(err)
+		}
+		if n++; n%1000 == 0 {
+			empty()
+		}
+	}
+	reportPerEvent(b)
+}
+
+// BenchmarkRecordToFileNaive is the exporter as one would write it first: a
+// tagged struct is filled and given to encoding/json, and a buffered file takes
+// the lines.
+func BenchmarkRecordToFileNaive(b *testing.B) {
+	f, err := os.Create(filepath.Join(b.TempDir(), "events.jsonl"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	records := redacttest.Many(b, 0, benchBatch)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		for i := range records {
+			line, err := json.Marshal(naiveOf(&records[i]))
+			if err != nil {
+				b.Fatal(err)
+			}
+			w.Write(line)
+			w.WriteByte('\n')
+		}
+		w.Flush()
+		if n++; n%1000 == 0 {
+			f.Truncate(0)
+			f.Seek(0, 0)
+		}
+	}
+	reportPerEvent(b)
+}
+
 // BenchmarkEventToFileNaive is the same redaction, then encoding/json of a
 // tagged struct and a buffered file, as one would write it first. Filling the
 // struct is left out, in its favour.

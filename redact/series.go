@@ -8,14 +8,16 @@ import (
 )
 
 // Series is the handle of one identity's series. Either one goroutine at a time
-// calls Set, or any number call Add; different handles are independent. Setting
-// takes no lock and allocates nothing. What is set after Remove is ignored.
+// calls Set and Remove, or any number call Add; different handles are
+// independent. Setting takes no lock and allocates nothing. What is set after
+// Remove is ignored.
 type Series struct {
 	row     *row
 	typ     MetricType
 	float   bool // the family's values are fractions
 	family  *familyRows
-	last    atomic.Uint64 // this identity's part of the row
+	last    uint64        // what Set put into the row; an atomic would double the cost of a scrape's Set
+	added   atomic.Uint64 // what Add did
 	removed atomic.Bool
 }
 
@@ -44,11 +46,11 @@ func (s *Series) Set(v uint64) {
 	if s.removed.Load() {
 		return
 	}
-	old := s.last.Load()
+	old := s.last
 	if v == old {
 		return
 	}
-	s.last.Store(v)
+	s.last = v
 	if s.typ == CounterType && v < old {
 		old = 0
 	}
@@ -60,7 +62,7 @@ func (s *Series) Add(n uint64) {
 	if s.float || s.removed.Load() {
 		return
 	}
-	s.last.Add(n)
+	s.added.Add(n)
 	s.row.value.Add(n)
 }
 
@@ -96,7 +98,7 @@ func (s *Series) Remove() {
 		return
 	}
 	if s.typ == GaugeType && !s.float {
-		s.row.value.Add(-s.last.Load())
+		s.row.value.Add(-(s.last + s.added.Load()))
 	}
 	s.family.release(s.row)
 }
