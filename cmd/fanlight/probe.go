@@ -55,7 +55,7 @@ through, 1 that something is missing.`,
 	f.Uint64Var(&o.count, "count", 10, "`number` of events")
 	f.Float64Var(&o.rate, "rate", 0, "`events` per second, whether the exporters keep up or not; 0: as fast as they take them")
 	f.StringSliceVar(&o.only, "exporter", nil, "`name` of an exporter to probe (default: all; may be repeated)")
-	f.DurationVar(&o.wait, "wait", 30*time.Second, "`time` to wait for the last events to arrive")
+	f.DurationVar(&o.wait, "wait", 30*time.Second, "`time` to wait for an exporter that takes nothing")
 	f.BoolVar(&o.spool, "spool", false, "use the exporters' spools, too; no agent may be using them")
 	f.StringVar(&o.level, "log-level", "warn", "least `level` of log lines: debug, info, warn or error")
 	outputFlag(cmd, &o.output)
@@ -161,6 +161,9 @@ type probing struct {
 
 	screen *screen
 	shown  time.Time
+
+	done  uint64    // events that the exporters were done with when they last moved,
+	moved time.Time // and when that was
 }
 
 const probeBatch = 1024
@@ -181,9 +184,10 @@ func (p *probing) run(ctx context.Context) error {
 	return <-done
 }
 
+// send gives up when an exporter takes nothing for the time of --wait.
 func (p *probing) send(ctx context.Context) {
 	start := time.Now()
-	for p.sent < p.count && ctx.Err() == nil {
+	for p.sent < p.count && ctx.Err() == nil && (p.rate > 0 || !p.isStuck()) {
 		n := min(p.count-p.sent, probeBatch)
 		if p.rate > 0 {
 			n = min(n, uint64(time.Since(start).Seconds()*p.rate)-p.sent)
@@ -211,6 +215,18 @@ func (p *probing) progress() {
 	fmt.Fprintf(&text, "%d of %d events sent\n", p.sent, p.count)
 	writeSinks(&text, p.status())
 	p.screen.show(text.Bytes()) // what can't be shown is not missed
+}
+
+// isStuck reports whether nothing moved for the time of --wait.
+func (p *probing) isStuck() bool {
+	done := uint64(0)
+	for _, s := range p.outlet.Sinks() {
+		done += s.Delivered + s.Filtered + s.TotalLost()
+	}
+	if done != p.done || p.moved.IsZero() || !p.crowded() {
+		p.done, p.moved = done, time.Now()
+	}
+	return time.Since(p.moved) > p.wait
 }
 
 // crowded reports whether a queue is half full.

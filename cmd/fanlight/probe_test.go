@@ -98,6 +98,15 @@ func TestProbeSaysWhatDidNotArrive(t *testing.T) {
 	}
 }
 
+// TestProbeGivesUpOnADeadExporter though there is more to send than waits.
+func TestProbeGivesUpOnADeadExporter(t *testing.T) {
+	config, _ := probeFile(t, "  - {type: syslog, network: unix, address: DIR/nobody.sock, queue_records: 2000, retry: {first: 1ms, most: 5ms}}\n")
+	stdout, _, err := call(t.Context(), "probe", "--config", config, "--count", "1000000", "--wait", "100ms")
+	if !errors.Is(err, errProbe) || !strings.Contains(stdout, "failing") {
+		t.Errorf("error %v, output:\n%s", err, stdout)
+	}
+}
+
 func TestProbeErrors(t *testing.T) {
 	config, _ := probeFile(t, "  - {type: file, path: DIR/x}\n")
 	none, _ := probeFile(t, "  []\n")
