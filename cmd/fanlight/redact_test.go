@@ -196,3 +196,32 @@ func TestRedactGenkey(t *testing.T) {
 		t.Errorf("mode after a rotation: %v %v", info, err)
 	}
 }
+
+// TestExplainShowsEachExporterItsOwn: an exporter with a profile, rules or
+// fields of its own is shown apart.
+func TestExplainShowsEachExporterItsOwn(t *testing.T) {
+	cfg := writeFile(t, "fanlight.yaml", `
+domains: [{name: lab, ports: ["p-*"]}]
+events:
+  - {type: stdout}
+  - {type: file, name: siem, path: x, redact: {profile: strict}, fields: [group, host]}
+redact:
+  key_file: `+redacttest.KeyFile(t)+"\n")
+	out, _, err := callIn(t, "redact", "explain", eventFile(t), "--config", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	common, own, found := strings.Cut(out, "\nsiem:\n")
+	if !found || !strings.HasPrefix(common, "metrics, stdout:\n") {
+		t.Fatalf("exporters are not told apart:\n%s", out)
+	}
+	for _, c := range []struct{ table, field, want string }{
+		{common, "group", "group keep profile default 233.252.0.7"}, {common, "interface", "interface keep profile default p1"},
+		{own, "group", "group pseudonym profile strict group_"}, {own, "interface", "interface drop fields -"},
+	} {
+		row := words(c.table)[c.field]
+		if !strings.HasPrefix(row, c.want) {
+			t.Errorf("%s: %q, want %q", c.field, row, c.want)
+		}
+	}
+}
