@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fanlight-io/fanlight/bpf"
@@ -388,8 +389,13 @@ func (a *Agent) accepts(cfg Config) error {
 	return nil
 }
 
+// ErrHalfReloaded: the kernel refused a part of a new configuration. What is in
+// force is neither the old one nor the new one, and only a new agent can tell.
+var ErrHalfReloaded = errors.New("the kernel refused a part of the new configuration")
+
 // Reload makes the agent run by cfg, without losing a packet of what both
-// configurations forward. See [Agent.Accepts] for what it refuses.
+// configurations forward. See [Agent.Accepts] for what it refuses. After
+// ErrHalfReloaded the agent is to be replaced.
 func (a *Agent) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -404,6 +410,14 @@ func (a *Agent) Reload(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
+	if err := a.reload(cfg, links); err != nil {
+		return fmt.Errorf("%w: %w", ErrHalfReloaded, err)
+	}
+	return nil
+}
+
+// reload does what Reload accepted. The caller holds a.mu.
+func (a *Agent) reload(cfg Config, links []netlink.Link) error {
 	now := bpf.Now()
 	a.cfg = cfg
 	for _, d := range slices.Clone(a.domains) {

@@ -386,6 +386,8 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 				switch err := s.reload(path); {
 				case err == nil:
 					log.Info("configuration reloaded")
+				case errors.Is(err, collector.ErrHalfReloaded):
+					return err // the kernel forwards on, and the next agent begins with the new one
 				case errors.Is(err, errReopen):
 					log.Error("configuration reloaded, but an exporter goes on with its old file", "error", err)
 				default:
