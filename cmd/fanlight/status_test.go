@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fanlight-io/fanlight/collector"
 	"github.com/fanlight-io/fanlight/lab/labtest"
@@ -120,5 +121,39 @@ func TestStatusNamesTrouble(t *testing.T) {
 	want := `(?m)^kafka +100 +5 +80 +10 +10 \(export/oversize 6, ring/full 4\) +5 +1m1.5s +25% +failing$`
 	if !regexp.MustCompile(want).MatchString(out.String()) {
 		t.Errorf("output lacks %s:\n%s", want, out.String())
+	}
+}
+
+// TestAnswersAndLogsOfAStrictAgent: what the policy hides of the network is in
+// no answer, no log line and on no page.
+func TestAnswersAndLogsOfAStrictAgent(t *testing.T) {
+	n := labtest.New(t, labtest.Hosts("pub", "sub")...)
+	text, events := agentConfig(t, n, quickQuerier)
+	text = strings.NewReplacer("- name: lab", "- name: canary-domain", "profile: reveal", "profile: strict").Replace(text)
+	p := launch(t, text)
+	socket := filepath.Join(filepath.Dir(events), "api.sock")
+	var out string
+	poll := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("not in time: %s", what)
+			}
+		}
+	}
+	poll("the agent answers", func() bool {
+		var err error
+		out, err = callStatus(t, "--socket", socket)
+		return err == nil && strings.Contains(p.output(), "forwarding")
+	})
+	for what, text := range map[string]string{"status": out, "log": p.output()} {
+		if !strings.Contains(text, "domain_") {
+			t.Errorf("%s holds no pseudonym of the domain: this test is blind\n%s", what, text)
+		}
+		for _, name := range []string{"canary-domain", "p-pub", "p-sub"} {
+			if strings.Contains(text, name) {
+				t.Errorf("%s holds %s:\n%s", what, name, text)
+			}
+		}
 	}
 }
