@@ -145,6 +145,9 @@ func apiHandler(a *collector.Agent, p *redact.Policy) http.Handler {
 		}
 		answer(w, http.StatusOK, agentStatus{Version: version, Status: status})
 	})
+	v := viewer{a, p}
+	mux.HandleFunc("GET /v1/groups", v.groups)
+	mux.HandleFunc("GET /v1/subscribers", v.subscribers)
 	return mux
 }
 
