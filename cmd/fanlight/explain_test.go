@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/fanlight-io/fanlight/bpf"
+)
+
+// TestEveryReasonIsExplained, once, with a remedy.
+func TestEveryReasonIsExplained(t *testing.T) {
+	want := map[string]string{}
+	for _, r := range bpf.DropReasons() {
+		want[r.String()] = lostPacket
+	}
+	for _, f := range bpf.CopyFailures() {
+		want[f.String()] = lostCopy
+	}
+	for _, r := range reasons {
+		if want[r.Reason] != r.Lost {
+			t.Errorf("%s: explained as a lost %s, is a lost %q", r.Reason, r.Lost, want[r.Reason])
+		}
+		delete(want, r.Reason)
+		if !strings.HasSuffix(r.Meaning, ".") || r.Remedy == "" {
+			t.Errorf("%s: meaning %q, remedy %q", r.Reason, r.Meaning, r.Remedy)
+		}
+	}
+	for name := range want {
+		t.Errorf("%s is not explained", name)
+	}
+}
+
+func TestExplainReason(t *testing.T) {
+	out, _, err := call(t.Context(), "explain", "backlog_full")
+	if err != nil || !strings.HasPrefix(out, "backlog_full: a copy was lost\n\n") || !strings.Contains(out, "What helps: 'sysctl -w net.core.netdev_max_backlog") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	out, _, err = call(t.Context(), "explain")
+	if err != nil || strings.Count(out, "\n") != len(reasons)+1 {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	out, _, err = call(t.Context(), "explain", "ttl", "-o", "json")
+	var list []explainedReason
+	if err != nil || json.Unmarshal([]byte(out), &list) != nil || len(list) != 1 || list[0].Reason != "ttl" {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	_, _, err = call(t.Context(), "explain", "backlog_ful")
+	if err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), `did you mean "backlog_full"?`) {
+		t.Errorf("misspelt: %v", err)
+	}
+}
