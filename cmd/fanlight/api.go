@@ -92,6 +92,28 @@ func (c apiConfig) shareWithGroup(path string) error {
 	return errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660))
 }
 
+// errSocketInUse: somebody answers on the socket.
+var errSocketInUse = errors.New("another agent answers")
+
+// removeDeadSockets removes the sockets that fit the pattern and that nobody
+// answers on, and returns their paths.
+func removeDeadSockets(pattern string) (removed []string, err error) {
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, path := range paths {
+		switch err := removeDeadSocket(path); {
+		case err == nil:
+			removed = append(removed, path)
+		case !errors.Is(err, errSocketInUse):
+			errs = append(errs, err)
+		}
+	}
+	return removed, errors.Join(errs...)
+}
+
 func removeDeadSocket(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +128,7 @@ func removeDeadSocket(path string) error {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		conn.Close()
-		return fmt.Errorf("another agent answers at %s: give this one another api.socket", path)
+		return fmt.Errorf("%w at %s: give this one another api.socket", errSocketInUse, path)
 	}
 	return os.Remove(path)
 }

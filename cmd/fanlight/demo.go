@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -171,8 +172,12 @@ func (d *demo) prepare() error {
 	if err != nil {
 		return err
 	}
-	if len(removed)+len(pins) > 0 {
-		fmt.Fprintf(d.stderr, "removed what a killed demo left: %s\n", strings.Join(append(removed, pins...), " "))
+	sockets, err := removeDeadSockets(filepath.Join(filepath.Dir(defaultSocket), demoPrefix+"*.sock"))
+	if err != nil {
+		return err
+	}
+	if left := slices.Concat(removed, pins, sockets); len(left) > 0 {
+		fmt.Fprintf(d.stderr, "removed what a killed demo left: %s\n", strings.Join(left, " "))
 	}
 	if d.demoOptions.events != "" {
 		d.events = d.demoOptions.events
@@ -338,6 +343,7 @@ func (d *demo) table(rows []groupRow, since time.Duration, live bool) []byte {
 		fmt.Fprintf(&out, "metrics:          http://%s/metrics\n", at)
 	}
 	fmt.Fprintf(&out, "events:           %s\n", d.events)
+	fmt.Fprintf(&out, "ask the agent:    fanlight groups list --socket %s\n", d.service.cfg.API.path())
 	if n := d.notices.String(); n != "" {
 		out.WriteString(n)
 	}

@@ -102,7 +102,7 @@ func (p *demoProcess) end() (stdout string, code int) {
 func left(t *testing.T, network string) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"/run/netns/" + network + "-*", "/sys/fs/bpf/" + network, "/run/fanlight/lab/" + network} {
+	for _, pattern := range []string{"/run/netns/" + network + "-*", "/sys/fs/bpf/" + network, "/run/fanlight/lab/" + network, "/run/fanlight/" + network + ".sock"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -247,7 +247,7 @@ func TestDemoAfterSIGKILL(t *testing.T) {
 	if _, code := next.end(); code != 0 {
 		t.Errorf("exit status %d: %s", code, next.stderr.String())
 	}
-	for _, what := range []string{"removed what a killed demo left", killed.network + "-switch", bpffsRoot + "/" + killed.network} {
+	for _, what := range []string{"removed what a killed demo left", killed.network + "-switch", bpffsRoot + "/" + killed.network, killed.network + ".sock"} {
 		if !strings.Contains(next.stderr.String(), what) {
 			t.Errorf("stderr lacks %q: %s", what, next.stderr.String())
 		}
