@@ -232,10 +232,13 @@ func TestConformanceBatchIsNotRetained(t *testing.T) {
 }
 
 func TestCanaryThroughEveryExporter(t *testing.T) {
-	for _, profile := range []redact.Profile{redact.DefaultProfile, redact.RevealProfile} {
+	for _, profile := range canaryProfiles {
 		t.Run(string(profile), func(t *testing.T) {
 			eachExporter(t, func(t *testing.T, p peer, e Exporter) {
 				events := redacttest.CanaryEvents()
+				if profile == redact.StrictProfile {
+					events = redacttest.StrictCanaryEvents()
+				}
 				batch := redacttest.Policy(t, profile).Apply(nil, events)
 				if len(batch) != len(events) {
 					t.Fatalf("records: want %d, got %d", len(events), len(batch))
@@ -245,22 +248,35 @@ func TestCanaryThroughEveryExporter(t *testing.T) {
 				if p.beside != nil {
 					out = append(out, p.beside()...)
 				}
+				if len(out) == 0 {
+					t.Fatal("nothing arrived to be searched")
+				}
 				wantLeaks(t, profile, out)
 			})
 		})
 	}
 }
 
-// wantLeaks checks that nothing leaks by default, and that the search would
-// find what leaks.
+// canaryProfiles are those whose promise a search for leaks can hold them to.
+var canaryProfiles = []redact.Profile{redact.DefaultProfile, redact.StrictProfile, redact.RevealProfile}
+
+// wantLeaks checks that nothing leaks that the profile hides: hosts by default,
+// the whole network under strict. And that the search would find what leaks.
 func wantLeaks(t *testing.T, profile redact.Profile, out []byte) {
 	t.Helper()
-	leaks := redacttest.Leaks(out)
-	if profile == redact.DefaultProfile && len(leaks) > 0 {
-		t.Errorf("leaked: %v", leaks)
-	}
-	if profile == redact.RevealProfile && len(leaks) == 0 {
-		t.Error("the search for leaks finds nothing where all is revealed")
+	switch leaks := redacttest.Leaks(out); profile {
+	case redact.DefaultProfile:
+		if len(leaks) > 0 {
+			t.Errorf("leaked: %v", leaks)
+		}
+	case redact.StrictProfile:
+		if leaks := redacttest.StrictLeaks(out); len(leaks) > 0 {
+			t.Errorf("leaked: %v", leaks)
+		}
+	case redact.RevealProfile:
+		if len(leaks) == 0 {
+			t.Error("the search for leaks finds nothing where all is revealed")
+		}
 	}
 }
 

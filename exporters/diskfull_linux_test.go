@@ -3,6 +3,7 @@ package exporters
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -53,5 +54,32 @@ func TestFileOnAFullDiskRecovers(t *testing.T) {
 		if got[i] != 1 {
 			t.Errorf("record %d: want 1, got %d", i, got[i])
 		}
+	}
+}
+
+// A read-only disk is an error that says so, and is no trouble once mended. (The
+// kernel turns no disk read-only while a file on it is open for writing.)
+func TestFileOnAReadOnlyDiskRecovers(t *testing.T) {
+	dir := smallDisk(t)
+	path := filepath.Join(dir, "events.jsonl")
+	f := openFile(t, path)
+	mustExport(t, f, redacttest.Many(t, 0, 5))
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := unix.Mount("", dir, "", unix.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(unix.MS_RDONLY)
+	if _, err := (&FileConfig{Path: path}).Open(); !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), path) {
+		t.Errorf("want %v and the path, got %v", syscall.EROFS, err)
+	}
+	remount(0)
+	mustExport(t, openFile(t, path), redacttest.Many(t, 5, 5))
+	if got := seqs(t, readFile(t, path)); len(got) != 10 {
+		t.Errorf("records in the file: %v, want 0 to 9", got)
 	}
 }

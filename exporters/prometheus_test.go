@@ -99,9 +99,12 @@ func TestPromtoolIsSilent(t *testing.T) {
 }
 
 func TestCanaryThroughPrometheus(t *testing.T) {
-	for _, profile := range []redact.Profile{redact.DefaultProfile, redact.RevealProfile} {
+	for _, profile := range canaryProfiles {
 		m := newMetrics(t, profile)
 		redacttest.CanarySeries(m)
+		if profile == redact.StrictProfile {
+			redacttest.StrictCanarySeries(m)
+		}
 		wantLeaks(t, profile, get(t, NewPrometheus(m, nil)).Body.Bytes())
 	}
 }
