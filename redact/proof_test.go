@@ -120,7 +120,7 @@ func TestSolicitedNodeGroupsHideTheHost(t *testing.T) {
 }
 
 // Policies that share a batch, and sinks that share records, change nothing of
-// what they share. Run with -race.
+// what they share: make test-race proves it.
 func TestEventsAreNotMutatedWhileShared(t *testing.T) {
 	base := redacttest.Policy(t, redact.DefaultProfile)
 	policies := []*redact.Policy{base}
