@@ -160,7 +160,6 @@ static __always_inline void decide(const struct copying *c,
 		to->list = d->flood;
 		return;
 	}
-	to->reason = DROP_WRONG_SOURCE;
 	if (s && recall_route(s, &to->list)) {
 		to->generation = s->generation;
 		to->sample = s->sample;
@@ -170,7 +169,6 @@ static __always_inline void decide(const struct copying *c,
 		now = revision_before();
 	g = bpf_map_lookup_elem(&groups, &key);
 	if (!g) {
-		to->reason = DROP_NONE;
 		decide_unregistered(c, p, d, to);
 		return;
 	}
@@ -183,7 +181,8 @@ static __always_inline void decide(const struct copying *c,
 	to->list = g->list;
 	to->generation = g->generation;
 	to->sample = g->sample;
-	if (s)
+	to->reason = DROP_WRONG_SOURCE;
+	if (s && to->list)
 		keep_route(s, now, to->list, to->sample);
 }
 
