@@ -16,8 +16,12 @@ type kind struct {
 	Kind
 	well string // what to say if it was looked at and is not so
 	look func(*Snapshot) verdict
-	last bool // only looked for if nothing else explains it
+	// stage orders the looks: those of a later one are only for what no earlier one
+	// explains.
+	stage int
 }
+
+const stages = 3
 
 // Kinds returns all that can be found, the likeliest first among those of the
 // same grade.
@@ -94,7 +98,7 @@ var membershipKinds = []kind{
 		ID: "no_route", Title: "there is no route to {group}, so a join fails",
 		Meaning:  "A join that names no interface uses the one that the routing table has for the group. Without a route it fails with ENODEV, and nothing is joined.",
 		Remedy:   "add a route, or let the program name the interface",
-		Commands: []string{"ip route add {group} dev {interface}"},
+		Commands: []string{"ip route add {route} dev {interface}{table}"},
 		Source:   "net/ipv4/igmp.c, ip_mc_find_dev; net/ipv6/mcast.c, __ipv6_sock_mc_join",
 	}},
 	{well: "the group is joined", look: lookJoined, Kind: Kind{
@@ -107,7 +111,7 @@ var membershipKinds = []kind{
 		ID: "joined_elsewhere", Title: "{group} is joined at another interface than {interface}",
 		Meaning:  "A membership holds for one interface. A join that names none takes the one of the route to the group, which is often that of the default route.",
 		Remedy:   "let the program name the interface; or send joins the right way and restart it",
-		Commands: []string{"ip route add {group} dev {interface}"},
+		Commands: []string{"ip route add {route} dev {interface}{table}"},
 		Source:   "net/ipv4/igmp.c, ip_mc_find_dev",
 	}},
 	{well: "the members take the source", look: lookSourceFilter, Kind: Kind{
@@ -125,10 +129,9 @@ var membershipKinds = []kind{
 	}},
 	{well: "no old querier keeps sources out of reports", look: lookOldQuerier, Kind: Kind{
 		ID: "old_querier", Title: "a querier of an old version keeps sources out of reports",
-		Meaning:  "A host that hears an IGMPv1 or IGMPv2 query answers in that version until the querier has been silent for the Older Version Querier Present Timeout. Such reports name no sources.",
-		Remedy:   "make the querier speak IGMPv3; until then, force it here",
-		Commands: []string{"sysctl -w net.ipv4.conf.{conf}.force_igmp_version=3"},
-		Source:   "RFC 9776 section 7.2.1",
+		Meaning: "A host that hears an IGMPv1 or IGMPv2 query answers in that version until the querier has been silent for the Older Version Querier Present Timeout. Such reports name no sources.",
+		Remedy:  "make the querier speak IGMPv3; this host returns to it when the old queries have been gone for that long, 260 s by default",
+		Source:  "RFC 9776 section 7.2.1",
 	}},
 	{well: "the hardware filter has the group", look: lookMACFilter, Kind: Kind{
 		ID: "mac_filter", Title: "the hardware filter of {interface} lacks the group's address",
@@ -175,7 +178,7 @@ var wireKinds = []kind{
 		ID: "fragments_incomplete", Title: "fragments of {group} get lost",
 		Meaning:  "A datagram larger than the MTU comes in fragments, and is dropped whole if one is missing: lost in the network, or at a firewall that passes the first ones only.",
 		Remedy:   "let the sender send datagrams that fit the MTU; give reassembly more room",
-		Commands: []string{"sysctl -w net.ipv4.ipfrag_high_thresh=16777216"},
+		Commands: []string{"sysctl -w {fragments}=16777216"},
 		Source:   "RFC 791 section 3.2; RFC 8200 section 4.5",
 	}},
 	{well: "packets can pass routers", look: lookTTL, Kind: Kind{
@@ -196,14 +199,14 @@ var wireKinds = []kind{
 		Remedy:  "turn on the querier of the switch or router; or let this host's bridge or 'fanlight run' ask",
 		Source:  "RFC 4541 section 2.1.1; RFC 9776 section 8.4: 260 s",
 	}},
-	{well: "no XDP program hides the group", look: lookXDP, last: true, Kind: Kind{
+	{well: "no XDP program hides the group", look: lookXDP, stage: 1, Kind: Kind{
 		ID: "xdp_program", Title: "an XDP program at {interface} may take the group",
 		Meaning:  "An XDP program sees packets before everything else, and leaves no trace of what it drops.",
 		Remedy:   "look what it counts; take it off for a test",
 		Commands: []string{"ip link set dev {interface} xdp off"},
 		Source:   "Documentation/networking/filter.rst; bpf(2)",
 	}},
-	{well: "the group arrives", look: lookNotArriving, last: true, Kind: Kind{
+	{well: "the group arrives", look: lookNotArriving, stage: 2, Kind: Kind{
 		ID: "not_arriving", Title: "{group} does not arrive at {interface}",
 		Meaning: "This host does its part, as far as can be seen: what is missing is upstream. The sender does not send, or with a TTL of 1; a router has no tree for the group; a switch that snoops did not see this host's report.",
 		Remedy:  "run 'fanlight doctor --group {group}' on the sender's host; see whether the switch lists the group at this port; look for queries with --for 130s",
@@ -215,8 +218,8 @@ var ipKinds = []kind{
 	{well: "the reverse-path filter drops nothing", look: lookReversePath, Kind: Kind{
 		ID: "rp_filter", Title: "the reverse-path filter drops the source",
 		Meaning:  "In mode 1 the kernel drops packets that come in by another interface than the one that the route to their source uses, in mode 2 those that have no route at all. The larger of the settings for all interfaces and for this one counts.",
-		Remedy:   "loosen the filter at both, or add a route to the source by {interface}",
-		Commands: []string{"sysctl -w net.ipv4.conf.all.rp_filter={mode} net.ipv4.conf.{conf}.rp_filter={mode}", "ip route add {source} dev {interface}"},
+		Remedy:   "loosen the filter at both; or give the source a route by {interface}, as with 'ip route add {source} dev {interface}'",
+		Commands: []string{"sysctl -w net.ipv4.conf.all.rp_filter={mode} net.ipv4.conf.{conf}.rp_filter={mode}"},
 		Source:   "RFC 3704; Documentation/networking/ip-sysctl.rst, rp_filter",
 	}},
 	{well: "no packet comes from an address of this host", look: lookLocalSource, Kind: Kind{
@@ -239,21 +242,21 @@ var ipKinds = []kind{
 		Commands: []string{"nft insert rule {family} {table} {chain} {ip} daddr {group} accept"},
 		Source:   "nft(8)",
 	}},
-	{well: "no firewall chain may have dropped", look: lookFirewall, last: true, Kind: Kind{
+	{well: "no firewall chain may have dropped", look: lookFirewall, stage: 1, Kind: Kind{
 		ID: "firewall_suspect", Title: "the firewall may drop the group",
 		Meaning:  "Packets reach the interface and not UDP, nothing else explains it, and a chain drops by policy or by a rule without a counter.",
 		Remedy:   "accept the group ahead of it; 'nft -a list chain {family} {table} {chain}' shows the rules",
 		Commands: []string{"nft insert rule {family} {table} {chain} {ip} daddr {group} accept"},
 		Source:   "nft(8)",
 	}},
-	{well: "no program at the interface may have dropped", look: lookProgram, last: true, Kind: Kind{
+	{well: "no program at the interface may have dropped", look: lookProgram, stage: 1, Kind: Kind{
 		ID: "ingress_program", Title: "a program at the ingress of {interface} may take the group",
 		Meaning:  "Packets reach the interface and not UDP, nothing else explains it, and a BPF program or filter sees them in between.",
 		Remedy:   "look what it counts; take it off for a test",
 		Commands: []string{"tc -s filter show dev {interface} ingress", "bpftool net show dev {interface}"},
 		Source:   "tc-bpf(8)",
 	}},
-	{well: "IP loses nothing", look: lookLostInIP, last: true, Kind: Kind{
+	{well: "IP loses nothing", look: lookLostInIP, stage: 2, Kind: Kind{
 		ID: "lost_in_ip", Title: "IP drops the group at {interface}",
 		Meaning:  "Packets reach the interface and not UDP, and nothing that was looked at explains it.",
 		Remedy:   "see where the kernel drops them; for rules of the old iptables, see their counters",
@@ -273,7 +276,7 @@ var socketKinds = []kind{
 		ID: "no_socket", Title: "no socket is bound to port {port}",
 		Meaning:  "The packets get through to UDP, and nobody takes them. For multicast the kernel answers nothing and counts them as IgnoredMulti.",
 		Remedy:   "start the program; look what it is bound to",
-		Commands: []string{"ss -ulpn sport = :{port}"},
+		Commands: []string{"ss -ulpn sport = :{first}"},
 		Source:   "RFC 1122 section 4.1.3.1; net/ipv4/udp.c, __udp4_lib_mcast_deliver",
 	}},
 	{well: "no socket is bound to another address", look: lookBoundElsewhere, Kind: Kind{
@@ -289,8 +292,8 @@ var socketKinds = []kind{
 		Source:  "socket(7), SO_BINDTODEVICE",
 	}},
 	{well: "no socket is connected to another sender", look: lookWrongPeer, Kind: Kind{
-		ID: "connected_elsewhere", Title: "the socket is connected to somebody else than the source",
-		Meaning: "A connected UDP socket gets packets of its peer only. One that is connected to the group gets none, for no packet comes from a group.",
+		ID: "connected_elsewhere", Title: "the socket is connected",
+		Meaning: "A connected UDP socket gets packets of its peer only, and only those to the address of this host that connecting bound it to. One that is connected to the group gets none, for no packet comes from a group.",
 		Remedy:  "don't connect the socket that receives; send with sendto",
 		Source:  "connect(2); net/ipv4/udp.c, __udp_is_mcast_sock",
 	}},
@@ -314,16 +317,15 @@ var socketKinds = []kind{
 	}},
 	{well: "checksums are right", look: lookChecksum, Kind: Kind{
 		ID: "bad_checksum", Title: "UDP checksums are wrong",
-		Meaning:  "The kernel drops datagrams with a wrong checksum, often only when the program reads. Virtual switches that pass on what a sender left to its hardware make them, or the network damages packets.",
-		Remedy:   "at a sender that is a virtual machine or container on this host, compute them in software",
-		Commands: []string{"ethtool -K {interface} tx off rx off"},
-		Source:   "RFC 768; net/ipv4/udp.c, udp_recvmsg",
+		Meaning: "The kernel drops datagrams with a wrong checksum, often only when the program reads. Virtual switches that pass on what a sender left to its hardware make them, or the network damages packets.",
+		Remedy:  "at a sender that is a virtual machine or a container, compute them in software: 'ethtool -K eth0 tx off' there",
+		Source:  "RFC 768; net/ipv4/udp.c, udp_recvmsg",
 	}},
 	{well: "no socket lost datagrams", look: lookOverflow, Kind: Kind{
 		ID: "socket_overflow", Title: "the socket's buffer is full",
 		Meaning:  "The program reads more slowly than packets come, or too short a burst is too much for its buffer.",
-		Remedy:   "look whether the program runs; let it ask for a larger buffer (SO_RCVBUF), which this allows",
-		Commands: []string{"sysctl -w net.core.rmem_max={bytes}", "cat /proc/{pid}/stack /proc/{pid}/status"},
+		Remedy:   "look whether the program runs and keeps up ('top -p {pid}'); let it ask for a larger buffer (SO_RCVBUF), which this allows",
+		Commands: []string{"sysctl -w net.core.rmem_max={bytes}"},
 		Source:   "socket(7), SO_RCVBUF; net/ipv4/udp.c, __udp_enqueue_schedule_skb",
 	}},
 	{well: "UDP has memory", look: lookUDPMemory, Kind: Kind{

@@ -49,7 +49,11 @@ func (s *Snapshot) routeRemedy() []string {
 	if !s.RouteToSource.Found || s.confSysctl("rp_filter") == 2 {
 		mode = "0"
 	}
-	return []string{"{mode}", mode}
+	pairs := []string{"{mode}", mode}
+	if sources := s.sources(); len(sources) > 0 {
+		pairs = append(pairs, "{source}", sources[0].String())
+	}
+	return pairs
 }
 
 // lookLocalSource: packets from outside with one of this host's own addresses.

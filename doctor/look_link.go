@@ -42,8 +42,11 @@ func lookIPv6Disabled(s *Snapshot) verdict {
 
 // lookMACFilter compares the hardware filter with the memberships.
 func lookMACFilter(s *Snapshot) verdict {
-	if s.lacks(FacilityMembers) || s.Link.Loopback || s.joinedAt(s.Link.Index) == nil {
+	if s.lacks(FacilityMembers) || s.Link.Loopback || !s.Link.Up || s.joinedAt(s.Link.Index) == nil {
 		return unknown
+	}
+	if lookIPv6Disabled(s).grade != "" {
+		return unknown // its memberships are asleep
 	}
 	want := groupMAC(s.Question.Group)
 	for _, d := range s.DeviceGroups {

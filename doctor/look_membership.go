@@ -47,7 +47,16 @@ func lookJoinedElsewhere(s *Snapshot) verdict {
 	if n := packets(s.arriving()); n > 0 {
 		seen = append(seen, fmt.Sprintf("%s of it arrived at %s", plural(n, "packet"), s.Link.Name))
 	}
-	return found(Cause, seen...)
+	return found(Cause, seen...).where(s.routePairs()...)
+}
+
+// routePairs are of the command that routes the group. IPv6 looks in the local
+// table first, which has all groups on every interface.
+func (s *Snapshot) routePairs() []string {
+	if s.v6() {
+		return []string{"{route}", "multicast " + s.Question.Group.String() + "/128", "{table}", " table local metric 1"}
+	}
+	return []string{"{route}", s.Question.Group.String(), "{table}", ""}
 }
 
 // lookNoRoute: a join that names no interface fails without a route.
@@ -58,7 +67,8 @@ func lookNoRoute(s *Snapshot) verdict {
 	if s.RouteToGroup.Found || len(s.joined()) > 0 {
 		return well
 	}
-	return found(Cause, fmt.Sprintf("there is no route to %s, and nothing joined it: a join that names no interface fails with ENODEV, a datagram with ENETUNREACH", s.Question.Group))
+	return found(Cause, fmt.Sprintf("there is no route to %s, and nothing joined it: a join that names no interface fails with ENODEV, a datagram with ENETUNREACH", s.Question.Group)).
+		where(s.routePairs()...)
 }
 
 // lookMembershipLimit: a socket that joined as many groups as it may.

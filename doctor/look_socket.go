@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -35,6 +36,8 @@ func (s *Snapshot) onPort() (list []*Socket) {
 	return list
 }
 
+func (k *Socket) connected() bool { return k.Remote.Port() != 0 }
+
 func (s *Snapshot) boundElsewhere(k *Socket) bool {
 	a := k.Local.Addr().Unmap()
 	return !a.IsUnspecified() && a != s.Question.Group
@@ -44,9 +47,11 @@ func (s *Snapshot) wrongDevice(k *Socket) bool {
 	return k.Device != 0 && k.Device != s.Link.Index && k.Device != s.Link.Master
 }
 
+// wrongPeer: connecting also binds to an address of the host, unless the socket
+// was bound before.
 func (s *Snapshot) wrongPeer(k *Socket) bool {
-	a := k.Remote.Addr().Unmap()
-	return a.IsValid() && !a.IsUnspecified() && len(s.sources()) > 0 && !slices.Contains(s.sources(), a)
+	stranger := len(s.sources()) > 0 && !slices.Contains(s.sources(), k.Remote.Addr().Unmap())
+	return k.connected() && (stranger || s.boundElsewhere(k))
 }
 
 // deaf reports whether the socket's own memberships keep the group from it.
@@ -105,7 +110,7 @@ func lookNoSocket(s *Snapshot) verdict {
 			seen = append(seen, fmt.Sprintf("%s rose by %d", name, n))
 		}
 	}
-	return found(Cause, seen...).where("{port}", portTexts(ports))
+	return found(Cause, seen...).where("{port}", portTexts(ports), "{first}", portText(ports[0]))
 }
 
 // joinedOnOtherPort is a socket that joined the group, and is bound to a port to
@@ -133,7 +138,8 @@ func lookWrongPort(s *Snapshot) verdict {
 }
 
 func lookBoundElsewhere(s *Snapshot) verdict {
-	return s.lookSocket(s.boundElsewhere, func(k *Socket) verdict {
+	unconnected := func(k *Socket) bool { return s.boundElsewhere(k) && !k.connected() }
+	return s.lookSocket(unconnected, func(k *Socket) verdict {
 		return found(Cause, fmt.Sprintf("%s is bound to %s, and the packets go to %s", k.name(), k.Local, s.Question.Group))
 	})
 }
@@ -146,12 +152,13 @@ func lookWrongDevice(s *Snapshot) verdict {
 
 func lookWrongPeer(s *Snapshot) verdict {
 	return s.lookSocket(s.wrongPeer, func(k *Socket) verdict {
-		return found(Cause, fmt.Sprintf("%s is connected to %s, and the packets come from %s", k.name(), k.Remote, addrTexts(s.sources())))
+		return found(Cause, fmt.Sprintf("%s is connected to %s and so bound to %s; the packets come from %s and go to %s",
+			k.name(), k.Remote, k.Local, cmp.Or(addrTexts(s.sources()), "nobody yet"), s.Question.Group))
 	})
 }
 
 func lookSocketDeaf(s *Snapshot) verdict {
-	if s.lacks(FacilityOptions) {
+	if s.lacks(FacilityOptions) || s.joinedAt(s.Link.Index) == nil {
 		return unknown
 	}
 	return s.lookSocket(s.deaf, func(k *Socket) verdict {
@@ -161,7 +168,7 @@ func lookSocketDeaf(s *Snapshot) verdict {
 }
 
 func lookSocketFilter(s *Snapshot) verdict {
-	if s.lacks(FacilityOptions) {
+	if s.lacks(FacilityOptions) || lookSourceFilter(s).grade != "" {
 		return unknown
 	}
 	return s.lookSocket(s.refusing, func(k *Socket) verdict {

@@ -158,7 +158,11 @@ func lookFragments(s *Snapshot) verdict {
 	if name, n := s.counter("Ip.ReasmFails", "Ip6ReasmFails"); n > 0 {
 		seen = append(seen, fmt.Sprintf("%s rose by %d", name, n))
 	}
-	return found(Cause, seen...)
+	setting := "net.ipv4.ipfrag_high_thresh"
+	if s.v6() {
+		setting = "net.ipv6.ip6frag_high_thresh"
+	}
+	return found(Cause, seen...).where("{fragments}", setting)
 }
 
 // lookQuerier: without queries, switches that snoop forget the members.

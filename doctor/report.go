@@ -81,14 +81,14 @@ func Diagnose(s *Snapshot) Report {
 	if s.Question.Source.IsValid() {
 		r.Source = s.Question.Source.String()
 	}
-	for _, last := range []bool{false, true} {
-		explained := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Grade != Risk })
+	for stage := range stages {
+		if slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Grade != Risk }) {
+			break // explained
+		}
 		for i := range kinds {
-			k := &kinds[i]
-			if k.last != last || last && explained {
-				continue
+			if k := &kinds[i]; k.stage == stage {
+				r.add(k, k.look(s), s)
 			}
-			r.add(k, k.look(s), s)
 		}
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
@@ -111,11 +111,24 @@ func (r *Report) add(k *kind, v verdict, s *Snapshot) {
 		for _, c := range k.Commands {
 			command := s.fill(c, v)
 			if !strings.Contains(command, "{") { // one for a value that is not known
-				f.Commands = append(f.Commands, s.Prefix+command)
+				f.Commands = append(f.Commands, s.prefixed(command))
 			}
 		}
 		r.Findings = append(r.Findings, f)
 	}
+}
+
+// ofTheHost are settings that exist once, outside of network namespaces.
+var ofTheHost = []string{"net.core.rmem_max", "net.core.netdev_max_backlog", "net.ipv4.udp_mem"}
+
+// prefixed makes a command run in the question's namespace, if that matters.
+func (s *Snapshot) prefixed(command string) string {
+	for _, name := range ofTheHost {
+		if strings.Contains(command, name) {
+			return command
+		}
+	}
+	return s.Prefix + command
 }
 
 // fill replaces placeholders such as {interface}.
