@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -145,11 +146,25 @@ func entryGroup(info []byte) netip.Addr {
 	return netip.Addr{} // a MAC address
 }
 
-// eachAttr calls visit with the value of each attribute of a type.
-func eachAttr(b []byte, typ uint16, visit func(value []byte) error) error {
+// parseAttrs pads what it hands to the library, which panics on a last attribute
+// whose padding was left out.
+func parseAttrs(b []byte) ([]syscall.NetlinkRouteAttr, error) {
+	const align = unix.NLA_ALIGNTO
+	if over := len(b) % align; over != 0 {
+		b = append(slices.Clip(b), make([]byte, align-over)...)
+	}
 	attrs, err := nl.ParseRouteAttr(b)
 	if err != nil {
-		return fmt.Errorf("parse attributes: %w", err)
+		return nil, fmt.Errorf("parse attributes: %w", err)
+	}
+	return attrs, nil
+}
+
+// eachAttr calls visit with the value of each attribute of a type.
+func eachAttr(b []byte, typ uint16, visit func(value []byte) error) error {
+	attrs, err := parseAttrs(b)
+	if err != nil {
+		return err
 	}
 	for _, a := range attrs {
 		if a.Attr.Type&attrTypeMask != typ {

@@ -20,14 +20,13 @@ const (
 	netOffset = 0xfff00000
 	recvBuf   = 16 << 20
 	idleWait  = 20 * time.Millisecond
-	drainTime = 100 * time.Millisecond
 )
 
 // capture is one socket that sees copies of packets. Nothing on the host changes
 // by it: it neither joins nor sets an interface promiscuous.
 type capture struct {
 	fd     int
-	handle func(data, oob []byte, from unix.Sockaddr)
+	handle func(data, oob []byte, from unix.Sockaddr, at time.Time)
 }
 
 // openWire sees the group's packets and IGMP or MLD, on all interfaces of the
@@ -49,9 +48,9 @@ func openWire(w *watch) (*capture, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open a packet socket: %w", err), unix.Close(fd))
 	}
-	return &capture{fd, func(data, oob []byte, from unix.Sockaddr) {
+	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, at time.Time) {
 		if f, ok := frameOf(data, oob, from); ok {
-			w.add(f, time.Now())
+			w.add(f, at)
 		}
 	}}, nil
 }
@@ -71,12 +70,16 @@ func openDelivery(w *watch) (*capture, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open a raw socket: %w", err), unix.Close(fd))
 	}
-	return &capture{fd, func(data, oob []byte, from unix.Sockaddr) { w.addDelivered(data, oob, from) }}, nil
+	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, _ time.Time) { w.addDelivered(data, oob, from) }}, nil
 }
 
 func prepare(fd int) error {
 	idle := unix.NsecToTimeval(int64(idleWait))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &idle); err != nil {
+	err := errors.Join(
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &idle),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+	)
+	if err != nil {
 		return err
 	}
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, recvBuf) == nil {
@@ -135,22 +138,44 @@ func wireFilter(group netip.Addr) []bpf.Instruction {
 		bpf.RetConstant{Val: snapLen})
 }
 
-// run reads until the time comes or done is closed, then what waits.
-func (c *capture) run(until time.Time, done <-chan struct{}) {
+// run reads what the kernel received from one time to another, or until done is
+// closed. Going by the kernel's clock makes two captures count the same packets,
+// however late each gets to read them.
+func (c *capture) run(from, until time.Time, done <-chan struct{}) {
 	data, oob := make([]byte, snapLen), make([]byte, 256)
-	last := until.Add(drainTime)
-	for {
-		n, oobn, _, from, err := unix.Recvmsg(c.fd, data, oob, 0)
-		if err == nil {
-			c.handle(data[:n], oob[:oobn], from)
-		}
-		now := time.Now()
-		over := now.After(until) || isDone(done)
-		idle := errors.Is(err, unix.EAGAIN)
-		if over && (err != nil || now.After(last) || isDone(done)) || err != nil && !idle && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENETDOWN) {
+	for !isDone(done) {
+		n, oobn, _, sender, err := unix.Recvmsg(c.fd, data, oob, 0)
+		switch {
+		case err == nil:
+			at := receivedAt(oob[:oobn])
+			if at.After(until) {
+				return
+			}
+			if !at.Before(from) {
+				c.handle(data[:n], oob[:oobn], sender, at)
+			}
+		case errors.Is(err, unix.EAGAIN):
+			if time.Now().After(until) {
+				return // nothing waits
+			}
+		case !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENETDOWN):
 			return
 		}
 	}
+}
+
+// receivedAt is the kernel's time of reception.
+func receivedAt(oob []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return time.Now()
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return time.Now()
 }
 
 func isDone(done <-chan struct{}) bool {

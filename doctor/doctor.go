@@ -86,8 +86,9 @@ func Examine(ctx context.Context, q Question) (Report, error) {
 		return Report{}, err
 	}
 	var s *Snapshot
+	prefix := commandPrefix(q) // while the caller's namespace is the thread's
 	err := inNamespace(q, func() (err error) {
-		s, err = gather(ctx, q)
+		s, err = gather(ctx, q, prefix)
 		return err
 	})
 	if err != nil {

@@ -74,7 +74,7 @@ var socketFaults = []fault{
 			return errors.Join(s.joinOn(fd, "eth0"), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096))
 		})
 	}},
-	{want: "bad_checksum", families: both, provoke: func(s *scene) {
+	{want: "udp_checksum", families: both, provoke: func(s *scene) {
 		s.listen(lab.ListenConfig{})
 		s.flood(s.ethernet().Wrap(s.datagram(s.source, frame.UDP{Corrupt: func(b []byte) { b[6] ^= 0x55 }})))
 	}},

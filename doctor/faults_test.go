@@ -107,6 +107,9 @@ func assertFirst(t *testing.T, want string, r doctor.Report) {
 	t.Helper()
 	var ids []string
 	for _, f := range r.Findings {
+		if f.ID == "softnet_drops" && want != f.ID {
+			continue // of the whole machine, where other tests may run
+		}
 		ids = append(ids, f.ID)
 		for _, text := range append([]string{f.Title, f.Remedy}, f.Commands...) {
 			if strings.ContainsAny(text, "{}") {

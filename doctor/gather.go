@@ -31,8 +31,8 @@ func (s *Snapshot) uncheck(f Facility, err error) {
 
 // gather looks at everything, in the namespace of the calling thread. A facility
 // that is missing ends up in Unchecked.
-func gather(ctx context.Context, q Question) (*Snapshot, error) {
-	s := &Snapshot{Question: q, Prefix: commandPrefix(q), Unchecked: map[Facility]string{}}
+func gather(ctx context.Context, q Question, prefix string) (*Snapshot, error) {
+	s := &Snapshot{Question: q, Prefix: prefix, Unchecked: map[Facility]string{}}
 	if err := s.checkProcess(); err != nil {
 		return nil, err
 	}
@@ -154,8 +154,7 @@ func (s *Snapshot) moment(ctx context.Context) (m moment) {
 func (s *Snapshot) observe(ctx context.Context) {
 	wire, delivery := newWatch(s.Question.Group, s.Link.Index), newWatch(s.Question.Group, s.Link.Index)
 	before := s.moment(ctx)
-	began := time.Now()
-	watched := s.capture(ctx, wire, delivery, began.Add(s.Question.Window))
+	began, watched := s.capture(ctx, wire, delivery)
 	if !watched {
 		wait(ctx, s.Question.Window)
 	}
@@ -167,11 +166,10 @@ func (s *Snapshot) observe(ctx context.Context) {
 	s.compare(before, s.moment(ctx))
 }
 
-// capture runs both captures side by side until the time comes. It reports
-// whether any could be opened.
-func (s *Snapshot) capture(ctx context.Context, wire, delivery *watch, until time.Time) bool {
+// capture runs both captures side by side for the window, and tells when it
+// began, and whether any could be opened.
+func (s *Snapshot) capture(ctx context.Context, wire, delivery *watch) (began time.Time, opened bool) {
 	var group errgroup.Group
-	opened := false
 	onWire, err := openWire(wire)
 	s.uncheck(FacilityWire, err)
 	if err == nil {
@@ -185,13 +183,14 @@ func (s *Snapshot) capture(ctx context.Context, wire, delivery *watch, until tim
 		opened = true
 		defer unix.Close(delivered.fd)
 	}
+	began = time.Now()
 	for _, c := range []*capture{onWire, delivered} {
 		if c != nil {
-			group.Go(func() error { c.run(until, ctx.Done()); return nil })
+			group.Go(func() error { c.run(began, began.Add(s.Question.Window), ctx.Done()); return nil })
 		}
 	}
 	group.Wait() // never an error
-	return opened
+	return began, opened
 }
 
 func wait(ctx context.Context, d time.Duration) {

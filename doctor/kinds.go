@@ -316,7 +316,7 @@ var socketKinds = []kind{
 		Source:  "socket(7), SO_ATTACH_FILTER",
 	}},
 	{well: "checksums are right", look: lookChecksum, Kind: Kind{
-		ID: "bad_checksum", Title: "UDP checksums are wrong",
+		ID: "udp_checksum", Title: "UDP checksums are wrong",
 		Meaning: "The kernel drops datagrams with a wrong checksum, often only when the program reads. Virtual switches that pass on what a sender left to its hardware make them, or the network damages packets.",
 		Remedy:  "at a sender that is a virtual machine or a container, compute them in software: 'ethtool -K eth0 tx off' there",
 		Source:  "RFC 768; net/ipv4/udp.c, udp_recvmsg",
@@ -369,25 +369,32 @@ var hostKinds = []kind{
 }
 
 var agentKinds = []kind{
+	{well: "the agent knows a subscriber behind the port", look: lookAgentPort, Kind: Kind{
+		ID: "agent_port_no_member", Title: "the fanlight agent knows no subscriber behind its port {interface}",
+		Meaning:  "The interface is a port of the agent, which forwards to ports that asked. It saw no report for the group there: who is behind it has not joined, or its reports do not get here.",
+		Remedy:   "run 'fanlight doctor --group {group}' where the subscriber is; for hosts that speak neither IGMP nor MLD, put the port under router_ports",
+		Commands: []string{"fanlight subscribers list --group {group}{agent}"},
+		Source:   "RFC 4541 section 2.1.2",
+	}},
 	{well: "the agent forwards the group to this host", look: lookAgentMember, Kind: Kind{
 		ID: "agent_no_member", Title: "the fanlight agent does not know this host as a member",
 		Meaning:  "The agent forwards the group to others, and saw no report of this host at its ports, or it expired.",
 		Remedy:   "see who it knows; look for reports that get lost: firewalls, old versions, a limit of the agent",
-		Commands: []string{"fanlight subscribers list --group {group}"},
+		Commands: []string{"fanlight subscribers list --group {group}{agent}"},
 		Source:   "RFC 4541 section 2.1.1",
 	}},
 	{well: "the agent drops nothing of the group", look: lookAgentDrops, Kind: Kind{
 		ID: "agent_drops", Title: "the fanlight agent drops packets of {group}",
 		Meaning:  "Its datapath refuses packets of the group. 'fanlight explain' tells what each reason means.",
 		Remedy:   "see the reasons in fanlight_drops_total or in the drop events",
-		Commands: []string{"fanlight groups list --group {group}"},
+		Commands: []string{"fanlight groups list --group {group}{agent}"},
 		Source:   "fanlight explain",
 	}},
 	{well: "the agent's copies succeed", look: lookAgentFailures, Kind: Kind{
 		ID: "agent_copies_fail", Title: "copies that the fanlight agent makes of {group} fail",
 		Meaning:  "Some of the agent's ports do not take their copies. It may be this one.",
 		Remedy:   "see the ports and reasons in fanlight_copy_failures_total",
-		Commands: []string{"fanlight groups list --group {group}"},
+		Commands: []string{"fanlight groups list --group {group}{agent}"},
 		Source:   "fanlight explain",
 	}},
 }

@@ -163,10 +163,10 @@ func (s *Snapshot) needsJoin() bool {
 	return g != netip.AddrFrom4([4]byte{224, 0, 0, 1}) && g != netip.IPv6LinkLocalAllNodes()
 }
 
-// behindPort reports whether the group is for somebody behind a port of a
-// bridge, not for this host's own sockets.
+// behindPort reports whether the group is for somebody behind a port of a bridge
+// or of an agent, not for this host's own sockets.
 func (s *Snapshot) behindPort() bool {
-	return s.Link.Master != 0 && s.Bridge != nil && s.joinedAt(s.Link.Index) == nil
+	return (s.Bridge != nil || s.agentPort()) && s.joinedAt(s.Link.Index) == nil
 }
 
 func (s *Snapshot) link(index int) Link {

@@ -8,7 +8,7 @@ import (
 // lookBridgeMember: a bridge that snoops keeps the group from a port that did
 // not ask for it.
 func lookBridgeMember(s *Snapshot) verdict {
-	if s.lacks(FacilityBridge) || !s.behindPort() {
+	if s.lacks(FacilityBridge) || s.Bridge == nil || !s.behindPort() {
 		return unknown
 	}
 	b := s.Bridge

@@ -84,8 +84,11 @@ func lookSoftnet(s *Snapshot) verdict {
 		return well
 	}
 	limit := s.Sysctls["core.netdev_max_backlog"]
-	return found(Suspect, fmt.Sprintf("%s dropped by full backlogs in %v, net.core.netdev_max_backlog = %s",
-		plural(s.SoftnetDropped, "packet"), s.Wire.Window, limit))
+	seen := fmt.Sprintf("%s of the whole host dropped by full backlogs in %v, perhaps some of this group", plural(s.SoftnetDropped, "packet"), s.Wire.Window)
+	if limit != "" {
+		seen += "; net.core.netdev_max_backlog = " + limit
+	}
+	return found(Risk, seen)
 }
 
 func lookXDP(s *Snapshot) verdict {

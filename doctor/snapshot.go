@@ -253,10 +253,10 @@ type Bridge struct {
 // AgentView is what a running agent tells about the group; totals are those of
 // its datapath.
 type AgentView struct {
-	Version string
-	// Domains are the names of its domains.
-	Domains []string
-	// Known tells that it forwards the group at all, or could.
+	// Flags are what a 'fanlight' command needs to ask the same agent, such as
+	// " --socket /run/x.sock"; empty for the usual one.
+	Flags string
+	// Known tells that it saw packets or members of the group.
 	Known                    bool
 	Packets, Dropped, Failed uint64
 	Subscribers              []AgentSubscriber

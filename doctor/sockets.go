@@ -72,7 +72,7 @@ func parseSocket(m []byte) (k Socket, err error) {
 	k.Device = int(binary.NativeEndian.Uint32(m[40:]))
 	k.Queued = uint64(binary.NativeEndian.Uint32(m[56:]))
 	k.Inode = binary.NativeEndian.Uint32(m[68:])
-	attrs, err := nl.ParseRouteAttr(m[sizeofDiagMessage:])
+	attrs, err := parseAttrs(m[sizeofDiagMessage:])
 	if err != nil {
 		return k, err
 	}

@@ -24,17 +24,15 @@ func agentAsker(socket string, group netip.Addr) func(context.Context) (doctor.A
 
 func agentView(ctx context.Context, socket string, group netip.Addr) (v doctor.AgentView, err error) {
 	of := "?group=" + url.QueryEscape(group.String())
-	var status agentStatus
 	var groups []groupSummary
 	var subscriptions []subscription
-	for path, into := range map[string]any{"/v1/status": &status, "/v1/groups" + of: &groups, "/v1/subscribers" + of: &subscriptions} {
+	for path, into := range map[string]any{"/v1/groups" + of: &groups, "/v1/subscribers" + of: &subscriptions} {
 		if err := ask(ctx, socket, path, into); err != nil {
 			return v, err
 		}
 	}
-	v.Version = status.Version
-	for _, d := range status.Domains {
-		v.Domains = append(v.Domains, d.Name)
+	if socket != defaultSocket {
+		v.Flags = " --socket " + socket
 	}
 	v.Known = len(groups) > 0
 	for _, g := range groups {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,8 +76,33 @@ func summaryLine(r doctor.Report) string {
 		what += fmt.Sprintf(" port %d", r.Port)
 	}
 	c := r.Counts
-	return fmt.Sprintf("%s at %s: in %v %d packets arrived, %d got through IP, %d sockets take them, which lost %d",
-		what, r.Interface, time.Duration(r.WindowMS)*time.Millisecond, c.Arrived, c.Delivered, c.Sockets, c.Dropped)
+	steps := []string{count(c.Arrived, "packet") + " arrived"}
+	if unseen(r, doctor.FacilityWire) {
+		steps[0] = "what arrived could not be counted"
+	}
+	if !unseen(r, doctor.FacilityDelivery) {
+		steps = append(steps, fmt.Sprintf("%d got through IP", c.Delivered))
+	}
+	if c.Sent > 0 {
+		steps = append(steps, fmt.Sprintf("%d left by it", c.Sent))
+	}
+	if c.Sockets > 0 {
+		steps = append(steps, fmt.Sprintf("%s should get them and lost %d", count(uint64(c.Sockets), "socket"), c.Dropped))
+	} else {
+		steps = append(steps, "no socket gets them")
+	}
+	return fmt.Sprintf("%s at %s in %v: %s", what, r.Interface, time.Duration(r.WindowMS)*time.Millisecond, strings.Join(steps, ", "))
+}
+
+func unseen(r doctor.Report, f doctor.Facility) bool {
+	return slices.ContainsFunc(r.Unchecked, func(g doctor.Gap) bool { return g.Subject == string(f) })
+}
+
+func count(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func writeFinding(w io.Writer, p paint, number int, f doctor.Finding) {
