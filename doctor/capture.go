@@ -58,19 +58,59 @@ func openWire(w *watch) (*capture, error) {
 // openDelivery sees the UDP packets of the group that got through the IP layer:
 // past reverse-path filter, memberships, firewall and reassembly.
 func openDelivery(w *watch) (*capture, error) {
-	domain, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_PKTINFO
+	return openRaw(w.group, unix.IPPROTO_UDP, deliveryFilter(w.group), func(index int, p *packet) {
+		p.offset, p.more = 0, false // whole by now, whatever the header says
+		w.addToStream(frame{index: index}, p)
+	})
+}
+
+// openQueries sees the queries that got through the IP layer.
+func openQueries(w *watch) (*capture, error) {
+	protocol := unix.IPPROTO_IGMP
 	if w.group.Is6() {
+		protocol = unix.IPPROTO_ICMPV6
+	}
+	return openRaw(w.group, protocol, nil, func(index int, p *packet) {
+		p.proto = uint8(protocol)
+		w.addQuery(p, index, false)
+	})
+}
+
+// openRaw opens a raw socket. It gets copies of what comes for a protocol, and
+// joins nothing.
+func openRaw(group netip.Addr, protocol int, filter []bpf.Instruction, handle func(index int, p *packet)) (*capture, error) {
+	domain, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_PKTINFO
+	if group.Is6() {
 		domain, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("open a raw socket: %w", err)
 	}
-	err = errors.Join(attach(fd, deliveryFilter(w.group)), unix.SetsockoptInt(fd, level, option, 1), prepare(fd))
+	err = errors.Join(unix.SetsockoptInt(fd, level, option, 1), prepare(fd))
+	if filter != nil {
+		err = errors.Join(err, attach(fd, filter))
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open a raw socket: %w", err), unix.Close(fd))
 	}
-	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, _ time.Time) { w.addDelivered(data, oob, from) }}, nil
+	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, _ time.Time) {
+		if p, ok := rawPacket(data, from, group); ok {
+			handle(arrivalIndex(oob), &p)
+		}
+	}}, nil
+}
+
+// rawPacket reads a packet of a raw socket. IPv4 has its header in front, IPv6
+// has none.
+func rawPacket(data []byte, from unix.Sockaddr, group netip.Addr) (p packet, ok bool) {
+	switch at := from.(type) {
+	case *unix.SockaddrInet4:
+		return parseIPv4(data)
+	case *unix.SockaddrInet6:
+		return packet{src: netip.AddrFrom16(at.Addr), dst: group, proto: unix.IPPROTO_UDP, payload: data}, true
+	}
+	return p, false
 }
 
 func prepare(fd int) error {
@@ -239,27 +279,6 @@ func tagOf(oob []byte) uint16 {
 		}
 	}
 	return 0
-}
-
-// addDelivered counts a packet of a raw socket. IPv4 has its header in front,
-// IPv6 has none.
-func (w *watch) addDelivered(data, oob []byte, from unix.Sockaddr) {
-	index := arrivalIndex(oob)
-	var p packet
-	switch at := from.(type) {
-	case *unix.SockaddrInet4:
-		whole, ok := parseIPv4(data)
-		if !ok {
-			return
-		}
-		p = whole
-	case *unix.SockaddrInet6:
-		p = packet{src: netip.AddrFrom16(at.Addr), dst: w.group, proto: unix.IPPROTO_UDP, payload: data}
-	default:
-		return
-	}
-	p.offset, p.more = 0, false // whole by now, whatever the header says
-	w.addToStream(frame{index: index}, &p)
 }
 
 // arrivalIndex reads struct in_pktinfo or in6_pktinfo.

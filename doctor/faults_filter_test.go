@@ -6,11 +6,18 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"github.com/fanlight-io/fanlight/lab"
 )
 
-// firewall makes a chain in sub with one rule about the group; no rule if it has
-// no expressions. The chain is at the input hook, or at none.
+// firewall makes a chain at the input hook of sub, with one rule about the group
+// unless that has no expressions.
 func (s *scene) firewall(policy nftables.ChainPolicy, then ...expr.Any) {
+	s.t.Helper()
+	s.chain(nftables.ChainHookInput, policy, then...)
+}
+
+func (s *scene) chain(hook *nftables.ChainHook, policy nftables.ChainPolicy, then ...expr.Any) {
 	s.t.Helper()
 	s.must(s.ns.Do(func() error {
 		c, err := nftables.New()
@@ -24,7 +31,7 @@ func (s *scene) firewall(policy nftables.ChainPolicy, then ...expr.Any) {
 		table := c.AddTable(&nftables.Table{Family: family, Name: "filter"})
 		chain := c.AddChain(&nftables.Chain{
 			Name: "input", Table: table, Type: nftables.ChainTypeFilter,
-			Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &policy,
+			Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &policy,
 		})
 		if len(then) > 0 {
 			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(s.toGroup(), then...)})
@@ -60,6 +67,20 @@ var firewallFaults = []fault{
 	{want: "firewall_suspect", name: "policy", mends: true, families: both, provoke: func(s *scene) {
 		healthy(s)
 		s.firewall(nftables.ChainPolicyDrop)
+	}},
+	{want: "queries_dropped", name: "nothing arrives", families: both, mends: true, provoke: func(s *scene) {
+		s.listen(lab.ListenConfig{})
+		s.askQueries(3)
+		s.firewall(nftables.ChainPolicyDrop)
+	}},
+	{want: "queries_dropped", name: "the group still comes", families: both, provoke: func(s *scene) {
+		healthy(s)
+		s.askQueries(3)
+		s.firewall(nftables.ChainPolicyDrop, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+	}},
+	{want: "reports_dropped", families: both, provoke: func(s *scene) {
+		s.chain(nftables.ChainHookOutput, nftables.ChainPolicyDrop)
+		s.listen(lab.ListenConfig{})
 	}},
 	{name: "healthy, a rule that accepts", families: both, provoke: func(s *scene) {
 		healthy(s)

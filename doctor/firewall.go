@@ -15,14 +15,22 @@ var familyNames = map[nftables.TableFamily]string{
 	nftables.TableFamilyINet: "inet", nftables.TableFamilyNetdev: "netdev",
 }
 
-// hookNames are the hooks on the way in (linux/netfilter.h).
+// hookNames are the hooks on the way in and out (linux/netfilter.h).
 var hookNames = map[nftables.ChainHook]string{
 	*nftables.ChainHookPrerouting: "prerouting", *nftables.ChainHookInput: "input", 5: "ingress",
+	*nftables.ChainHookOutput: hookOutput, *nftables.ChainHookPostrouting: hookPostrouting,
 }
 
-// readFirewall lists the rules that drop packets of a family on their way in,
-// with their counters, and the chains that drop by policy. That takes in what
-// iptables-nft made.
+const hookOutput, hookPostrouting, hookEgress = "output", "postrouting", "egress"
+
+// outward reports whether a hook is on the way out.
+func outward(hook string) bool {
+	return hook == hookOutput || hook == hookPostrouting || hook == hookEgress
+}
+
+// readFirewall lists the rules that drop packets of a family on their way in or
+// out, with their counters, and the chains that drop by policy. That takes in
+// what iptables-nft made.
 func readFirewall(v6 bool) (rules []DropRule, policies []DropPolicy, err error) {
 	c, err := nftables.New()
 	if err != nil {
@@ -37,8 +45,8 @@ func readFirewall(v6 bool) (rules []DropRule, policies []DropPolicy, err error) 
 		if !ok || family == "ip" && v6 || family == "ip6" && !v6 {
 			continue
 		}
-		hook, inward := hookOf(chain)
-		if !inward {
+		hook, matters := hookOf(chain)
+		if !matters {
 			continue
 		}
 		if chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop {
@@ -59,15 +67,17 @@ func readFirewall(v6 bool) (rules []DropRule, policies []DropPolicy, err error) 
 }
 
 // hookOf is empty for a chain that others jump to.
-func hookOf(c *nftables.Chain) (name string, inward bool) {
-	if c.Hooknum == nil {
+func hookOf(c *nftables.Chain) (name string, matters bool) {
+	switch {
+	case c.Hooknum == nil:
 		return "", true
+	case c.Table.Family != nftables.TableFamilyNetdev:
+		name, matters = hookNames[*c.Hooknum]
+		return name, matters
+	case *c.Hooknum == 0:
+		return "ingress", true
 	}
-	if c.Table.Family == nftables.TableFamilyNetdev {
-		return "ingress", *c.Hooknum == 0
-	}
-	name, inward = hookNames[*c.Hooknum]
-	return name, inward
+	return hookEgress, true
 }
 
 // dropOf tells whether a rule drops or rejects, and what it counted.

@@ -152,45 +152,43 @@ func (s *Snapshot) moment(ctx context.Context) (m moment) {
 // observe watches the wire for the window, and compares what was before and
 // after it.
 func (s *Snapshot) observe(ctx context.Context) {
-	wire, delivery := newWatch(s.Question.Group, s.Link.Index), newWatch(s.Question.Group, s.Link.Index)
+	g, index := s.Question.Group, s.Link.Index
+	wire, delivery, heard := newWatch(g, index), newWatch(g, index), newWatch(g, index)
 	before := s.moment(ctx)
-	began, watched := s.capture(ctx, wire, delivery)
-	if !watched {
+	captures := s.open(wire, delivery, heard)
+	began := time.Now()
+	if len(captures) == 0 {
 		wait(ctx, s.Question.Window)
 	}
+	var group errgroup.Group
+	for _, c := range captures {
+		group.Go(func() error { c.run(began, began.Add(s.Question.Window), ctx.Done()); return nil })
+	}
+	group.Wait() // never an error
 	now := time.Now()
-	missed := s.Wire.Missed
 	s.Wire = wire.result(now, min(now.Sub(began), s.Question.Window))
-	s.Wire.Missed += missed
-	s.Delivered = delivery.result(now, 0).Streams
+	s.Delivered, s.Heard = delivery.result(now, 0).Streams, heard.result(now, 0).Queries
+	for _, c := range captures {
+		s.Wire.Missed += c.missed()
+		unix.Close(c.fd)
+	}
 	s.compare(before, s.moment(ctx))
 }
 
-// capture runs both captures side by side for the window, and tells when it
-// began, and whether any could be opened.
-func (s *Snapshot) capture(ctx context.Context, wire, delivery *watch) (began time.Time, opened bool) {
-	var group errgroup.Group
-	onWire, err := openWire(wire)
-	s.uncheck(FacilityWire, err)
-	if err == nil {
-		opened = true
-		defer unix.Close(onWire.fd)
-		defer func() { s.Wire.Missed = onWire.missed() }()
-	}
-	delivered, err := openDelivery(delivery)
-	s.uncheck(FacilityDelivery, err)
-	if err == nil {
-		opened = true
-		defer unix.Close(delivered.fd)
-	}
-	began = time.Now()
-	for _, c := range []*capture{onWire, delivered} {
-		if c != nil {
-			group.Go(func() error { c.run(began, began.Add(s.Question.Window), ctx.Done()); return nil })
+// open opens all captures that it may.
+func (s *Snapshot) open(wire, delivery, heard *watch) (captures []*capture) {
+	for _, c := range []struct {
+		open     func(*watch) (*capture, error)
+		watch    *watch
+		facility Facility
+	}{{openWire, wire, FacilityWire}, {openDelivery, delivery, FacilityDelivery}, {openQueries, heard, FacilityDelivery}} {
+		opened, err := c.open(c.watch)
+		s.uncheck(c.facility, err)
+		if err == nil {
+			captures = append(captures, opened)
 		}
 	}
-	group.Wait() // never an error
-	return began, opened
+	return captures
 }
 
 func wait(ctx context.Context, d time.Duration) {

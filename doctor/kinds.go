@@ -249,6 +249,20 @@ var ipKinds = []kind{
 		Commands: []string{"nft insert rule {family} {table} {chain} {ip} daddr {group} accept"},
 		Source:   "nft(8)",
 	}},
+	{well: "queries get through", look: lookQueriesDropped, Kind: Kind{
+		ID: "queries_dropped", Title: "IGMP or MLD queries do not get through to this host",
+		Meaning:  "A host that hears no query does not repeat its reports. Switches and routers forget it after some minutes, and the group stops. Firewalls that drop by default often forget IGMP and MLD.",
+		Remedy:   "accept IGMP or MLD",
+		Commands: []string{"nft insert rule {family} {table} {chain} meta l4proto {control} accept"},
+		Source:   "RFC 9776 section 5.2; RFC 4890 section 4.4.1",
+	}},
+	{well: "no firewall chain may have dropped reports", look: lookReportsDropped, stage: 1, Kind: Kind{
+		ID: "reports_dropped", Title: "the firewall may keep this host's reports from leaving",
+		Meaning:  "The host joined the group, nothing arrives, and a chain on the way out drops by policy or by a rule. Without reports nobody knows that the group is wanted here.",
+		Remedy:   "accept IGMP or MLD on the way out",
+		Commands: []string{"nft insert rule {family} {table} {chain} meta l4proto {control} accept"},
+		Source:   "RFC 9776 section 5.1; RFC 4890 section 4.4.1",
+	}},
 	{well: "no program at the interface may have dropped", look: lookProgram, stage: 1, Kind: Kind{
 		ID: "ingress_program", Title: "a program at the ingress of {interface} may take the group",
 		Meaning:  "Packets reach the interface and not UDP, nothing else explains it, and a BPF program or filter sees them in between.",

@@ -87,55 +87,6 @@ func lookInvalidSource(s *Snapshot) verdict {
 	return well
 }
 
-// lookDropRule: a rule that drops, and counted while the group came.
-func lookDropRule(s *Snapshot) verdict {
-	if s.lacks(FacilityFirewall) || s.lacks(FacilityWire) {
-		return unknown
-	}
-	if s.lostInIP() == 0 {
-		return well
-	}
-	for _, r := range s.DropRules {
-		if r.Packets == 0 {
-			continue
-		}
-		return found(Cause, fmt.Sprintf("rule %d of chain %s %s %s dropped %s", r.Handle, r.Family, r.Table, r.Chain, plural(r.Packets, "packet")), s.arrivedText()).
-			where(s.chainPairs(r.Family, r.Table, r.Chain)...)
-	}
-	return well
-}
-
-func (s *Snapshot) chainPairs(family, table, chain string) []string {
-	ip := "ip"
-	if s.v6() {
-		ip = "ip6"
-	}
-	return []string{"{family}", family, "{table}", table, "{chain}", chain, "{ip}", ip}
-}
-
-// lookFirewall is for when nothing else explains the loss: rules without
-// counters, and chains that drop what no rule accepts.
-func lookFirewall(s *Snapshot) verdict {
-	if s.lacks(FacilityFirewall) || s.lacks(FacilityWire) {
-		return unknown
-	}
-	if s.lostInIP() == 0 {
-		return well
-	}
-	for _, p := range s.DropPolicies {
-		return found(Suspect, fmt.Sprintf("chain %s %s %s, at hook %s, drops what no rule accepts", p.Family, p.Table, p.Chain, p.Hook), s.arrivedText()).
-			where(s.chainPairs(p.Family, p.Table, p.Chain)...)
-	}
-	for _, r := range s.DropRules {
-		if r.Counted {
-			continue
-		}
-		return found(Suspect, fmt.Sprintf("rule %d of chain %s %s %s drops, and has no counter to tell what", r.Handle, r.Family, r.Table, r.Chain), s.arrivedText()).
-			where(s.chainPairs(r.Family, r.Table, r.Chain)...)
-	}
-	return well
-}
-
 func lookProgram(s *Snapshot) verdict {
 	if s.lacks(FacilityPrograms) || s.lacks(FacilityWire) {
 		return unknown

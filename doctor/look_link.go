@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 func lookLinkDown(s *Snapshot) verdict {
@@ -61,13 +62,16 @@ func lookMACFilter(s *Snapshot) verdict {
 		where("{mac}", want.String())
 }
 
+// takers are the kinds of master that take what their ports receive. A VRF does
+// not.
+var takers = []string{"bridge", "bond", "team", "openvswitch"}
+
 // lookPortOfMaster: sockets that join on a port of a bridge or bond hear nothing.
 func lookPortOfMaster(s *Snapshot) verdict {
-	m := s.joinedAt(s.Link.Index)
-	if s.Link.Master == 0 || m == nil {
+	master := s.link(s.Link.Master)
+	if !slices.Contains(takers, master.Kind) || s.joinedAt(s.Link.Index) == nil {
 		return well
 	}
-	master := s.link(s.Link.Master)
 	return found(Cause, fmt.Sprintf("%s joined %s and is a port of %s %s: what arrives belongs to %s",
 		s.Link.Name, s.Question.Group, master.Kind, master.Name, master.Name)).where("{master}", master.Name)
 }

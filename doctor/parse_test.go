@@ -147,8 +147,9 @@ func FuzzFrame(f *testing.F) {
 		if n := packets(got.Streams); n > 3 || len(got.Queries) > 3 || len(got.Reports) > 3 || got.Incomplete > got.Fragmented {
 			t.Errorf("%x: %+v", ip, got)
 		}
-		w.addDelivered(ip, ip, &unix.SockaddrInet4{})
-		w.addDelivered(ip, ip, &unix.SockaddrInet6{})
+		rawPacket(ip, &unix.SockaddrInet4{}, group)
+		arrivalIndex(ip)
+		receivedAt(ip)
 		frameOf(ip, ip, &unix.SockaddrLinklayer{Hatype: unix.ARPHRD_ETHER})
 	})
 }

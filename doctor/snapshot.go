@@ -32,6 +32,8 @@ type Snapshot struct {
 	Wire Wire
 	// Delivered is what got through the IP layer to UDP, per source and port.
 	Delivered []Stream
+	// Heard are the queries that got through IP.
+	Heard []Query
 	// Counters are those of SNMP, such as "Udp.NoPorts", "TcpExt.IPReversePathFilter"
 	// or "Udp6InErrors".
 	Counters map[string]uint64
@@ -218,7 +220,7 @@ type Options struct {
 // DropRule is a firewall rule that drops.
 type DropRule struct {
 	Family, Table, Chain string
-	Hook                 string // empty: only reached from other chains
+	Hook                 string // on the way in or out; empty: only reached from other chains
 	Handle               uint64
 	Counted              bool
 	Packets              uint64

@@ -71,11 +71,15 @@ func (w *watch) add(f frame, now time.Time) {
 	if p.fragment() {
 		return
 	}
-	if v := parseQuery(&p); v > 0 && len(w.wire.Queries) < maxMessages {
-		w.wire.Queries = append(w.wire.Queries, Query{Index: f.index, From: p.src, Version: v, Outgoing: f.outgoing})
-	}
+	w.addQuery(&p, f.index, f.outgoing)
 	if about, leave := parseReport(&p, w.group); about && len(w.wire.Reports) < maxMessages {
 		w.wire.Reports = append(w.wire.Reports, MembershipReport{Index: f.index, From: p.src, Outgoing: f.outgoing, Leave: leave})
+	}
+}
+
+func (w *watch) addQuery(p *packet, index int, outgoing bool) {
+	if v := parseQuery(p); v > 0 && len(w.wire.Queries) < maxMessages {
+		w.wire.Queries = append(w.wire.Queries, Query{Index: index, From: p.src, Version: v, Outgoing: outgoing})
 	}
 }
 
