@@ -18,10 +18,11 @@ var allowed = map[string][]string{
 	"snoop":        {},
 	"lab":          {},
 	"bytesize":     {},
+	"doctor":       {},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector", "doctor"},
 }
 
 // everywhere may be imported by tests of any package.
