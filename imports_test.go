@@ -20,8 +20,9 @@ var allowed = map[string][]string{
 	"bytesize":     {},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
+	"history":      {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector"},
 }
 
 // everywhere may be imported by tests of any package.

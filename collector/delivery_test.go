@@ -427,3 +427,26 @@ func TestLagIsTheAgeOfTheOldest(t *testing.T) {
 		b.end(t)
 	})
 }
+
+// An idle sink costs nothing, and its events count all the same.
+func TestNothingIsMadeForAnIdleSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, idle := &destination{}, true
+		b := newBench(t, d, func(s *NamedSink) { s.Idle = func() bool { return idle } })
+		b.put(5)
+		idle = false
+		b.put(2)
+		if s := b.end(t); s.Filtered != 5 || s.Delivered != 2 {
+			t.Errorf("filtered %d, delivered %d; want 5 and 2", s.Filtered, s.Delivered)
+		}
+	})
+}
+
+func TestASinkThatMayBeIdleHasALaneOfItsOwn(t *testing.T) {
+	sink := func(idle func() bool) *delivery { return &delivery{NamedSink: NamedSink{Idle: idle}} }
+	never := func() bool { return false }
+	lanes := lanesOf([]*delivery{sink(never), sink(nil), sink(never), sink(nil)}, redacttest.Policy(t, redact.DefaultProfile))
+	if len(lanes) != 3 {
+		t.Errorf("%d lanes, want one for both that are never idle, and one for each other", len(lanes))
+	}
+}
