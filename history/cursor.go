@@ -111,33 +111,46 @@ func (h *History) Last(ctx context.Context, n int, follow bool, match func(*reda
 	return c, max(0, -n), nil
 }
 
-// Next returns the next batch. It waits for one if the cursor follows. Returns
-// io.EOF at the end, ErrClosed at the end of a closed history, or ctx's error.
-func (c *Cursor) Next(ctx context.Context) (*Batch, error) {
+// Wait returns when Next will not wait: there is a batch, or the end. Returns
+// ctx's error.
+func (c *Cursor) Wait(ctx context.Context) error {
 	for {
-		if len(c.frames) > 0 {
-			f := &c.frames[0]
-			c.frames = c.frames[1:]
-			c.next = f.end()
-			c.read(f)
-			return &c.batch, nil
-		}
-		wait, overtaken, err := c.load()
-		switch {
-		case err != nil:
-			return nil, err
-		case overtaken > 0:
-			c.batch = Batch{records: c.batch.records[:0], order: c.batch.order[:0], Overtaken: overtaken}
-			return &c.batch, nil
-		case wait == nil:
-			continue
+		c.h.mu.Lock()
+		ready := len(c.frames) > 0 || c.next < c.h.next || !c.follow || c.h.closed
+		changed := c.h.changed
+		c.h.mu.Unlock()
+		if ready {
+			return ctx.Err()
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-wait:
+			return ctx.Err()
+		case <-changed:
 		}
 	}
+}
+
+// Next returns the next batch. It waits for one if the cursor follows. Returns
+// io.EOF at the end, ErrClosed at the end of a closed history, or ctx's error.
+func (c *Cursor) Next(ctx context.Context) (*Batch, error) {
+	for len(c.frames) == 0 {
+		if err := c.Wait(ctx); err != nil {
+			return nil, err
+		}
+		overtaken, err := c.load()
+		if err != nil {
+			return nil, err
+		}
+		if overtaken > 0 {
+			c.batch = Batch{records: c.batch.records[:0], order: c.batch.order[:0], Overtaken: overtaken}
+			return &c.batch, nil
+		}
+	}
+	f := &c.frames[0]
+	c.frames = c.frames[1:]
+	c.next = f.end()
+	c.read(f)
+	return &c.batch, nil
 }
 
 // read decodes the frame.
@@ -156,41 +169,40 @@ func (c *Cursor) read(f *frame) {
 	})
 }
 
-// load finds the frames that come next. If there are none yet, it returns what
-// to wait for; if they are gone, how many events those were.
-func (c *Cursor) load() (wait <-chan struct{}, overtaken uint64, err error) {
+// load finds the frames that come next. If they are gone, it returns how many
+// events those were.
+func (c *Cursor) load() (overtaken uint64, err error) {
 	h := c.h
 	h.mu.Lock()
 	i := sort.Search(len(h.parts), func(i int) bool { return h.parts[i].next > c.next })
 	if i == len(h.parts) {
 		defer h.mu.Unlock()
-		switch {
-		case !c.follow:
-			return nil, 0, io.EOF
-		case h.closed:
-			return nil, 0, ErrClosed
+		overtaken, c.next = h.next-c.next, h.next // the last partition may be gone
+		if overtaken == 0 && !c.follow {
+			err = io.EOF
+		} else if overtaken == 0 && h.closed {
+			err = ErrClosed
 		}
-		return h.changed, 0, nil
+		return overtaken, err
 	}
 	p := h.parts[i]
-	if p.oldest > c.until {
-		h.mu.Unlock()
-		return nil, 0, io.EOF
-	}
-	if p.first > c.next {
-		overtaken, c.next = p.first-c.next, p.first
-		h.mu.Unlock()
-		return nil, overtaken, nil
-	}
+	first, oldest := p.first, p.oldest
 	h.mu.Unlock()
+	switch {
+	case oldest > c.until:
+		return 0, io.EOF
+	case first > c.next:
+		overtaken, c.next = first-c.next, first
+		return overtaken, nil
+	}
 	frames, err := h.framesOf(p)
 	if err != nil {
 		h.drop(p)
 		overtaken, c.next = p.next-c.next, p.next
-		return nil, overtaken, nil
+		return overtaken, nil
 	}
 	c.frames = frames[sort.Search(len(frames), func(i int) bool { return frames[i].end() > c.next }):]
-	return nil, 0, nil
+	return 0, nil
 }
 
 // framesOf returns what the partition holds now.
