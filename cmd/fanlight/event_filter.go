@@ -65,7 +65,6 @@ var (
 	inReason    = redact.FieldNamed("reason")
 	inGroup     = redact.FieldNamed("group")
 	inSource    = redact.FieldNamed("source")
-	inSources   = redact.FieldNamed("sources")
 	inHost      = redact.FieldNamed("host")
 	inInterface = redact.FieldNamed("interface")
 	inTime      = redact.FieldNamed("time")
@@ -87,46 +86,32 @@ func typeTest(value string) (test, error) {
 }
 
 // reasonTest reads a reason, or a glob: reasons are many, and grow.
-func reasonTest(value string) (test, error) { return globTest(value, inReason) }
+func reasonTest(value string) (test, error) { return fieldTest(value, globMatch, inReason) }
 
-func interfaceTest(value string) (test, error) { return globTest(value, inInterface) }
-
-func globTest(glob string, field redact.FieldID) (test, error) {
-	if _, err := path.Match(glob, ""); err != nil || glob == "" {
-		return nil, fmt.Errorf("%q is no name or glob", glob)
-	}
-	return func(r *redact.Record) bool {
-		text := r.Text(field)
-		ok, err := path.Match(glob, text)
-		return text != "" && err == nil && ok
-	}, nil
-}
+func interfaceTest(value string) (test, error) { return fieldTest(value, globMatch, inInterface) }
 
 func groupTest(value string) (test, error) {
 	if p, ok := parsePrefix(value); ok && !p.Addr().IsMulticast() {
 		return nil, fmt.Errorf("%s holds no group", value)
 	}
-	return addressTest(value, inGroup)
+	return fieldTest(value, addressMatch, inGroup)
 }
 
 // sourceTest looks at who sends, and at the source lists of members.
 func sourceTest(value string) (test, error) {
-	sender, err := addressTest(value, inSource)
+	match, err := addressMatch(value)
 	if err != nil {
 		return nil, err
 	}
-	prefix, isPrefix := parsePrefix(value)
 	return func(r *redact.Record) bool {
-		return sender(r) || slices.ContainsFunc(r.Texts(), func(s string) bool {
-			return s == value || isPrefix && inPrefix(prefix, s)
-		})
+		return match(r.Text(inSource)) || slices.ContainsFunc(r.Texts(), match)
 	}, nil
 }
 
 // subscriberTest looks at the host that reported, and at the port of events
 // about a subscriber.
 func subscriberTest(value string) (test, error) {
-	host, err := addressTest(value, inHost)
+	host, err := fieldTest(value, addressMatch, inHost)
 	if _, isPrefix := parsePrefix(value); err != nil || isPrefix {
 		return host, err
 	}
@@ -140,28 +125,49 @@ func subscriberTest(value string) (test, error) {
 	}, nil
 }
 
-// addressTest reads an address, a prefix, or what policy writes instead: a word
+// fieldTest looks at one field.
+func fieldTest(value string, reads func(string) (match, error), field redact.FieldID) (test, error) {
+	fits, err := reads(value)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *redact.Record) bool { return fits(r.Text(field)) }, nil
+}
+
+// match tells whether a text fits a value. The empty text, of a field that is
+// not there, never does.
+type match func(text string) bool
+
+func globMatch(glob string) (match, error) {
+	if _, err := path.Match(glob, ""); err != nil || glob == "" {
+		return nil, fmt.Errorf("%q is no name or glob", glob)
+	}
+	return func(text string) bool {
+		ok, err := path.Match(glob, text)
+		return text != "" && err == nil && ok
+	}, nil
+}
+
+// addressMatch reads an address, a prefix, or what policy writes instead: a word
 // or a glob.
-func addressTest(value string, field redact.FieldID) (test, error) {
+func addressMatch(value string) (match, error) {
 	if prefix, ok := parsePrefix(value); ok {
-		return func(r *redact.Record) bool { return inPrefix(prefix, r.Text(field)) }, nil
+		return func(text string) bool {
+			a, err := netip.ParseAddr(text)
+			return err == nil && prefix.Contains(a)
+		}, nil
 	}
 	if strings.ContainsAny(value, "/: ") {
 		return nil, fmt.Errorf("%q is no address, prefix, pseudonym or glob", value)
 	}
-	return globTest(value, field)
+	return globMatch(value)
 }
 
 // parsePrefix reads an address as the prefix that holds it alone.
 func parsePrefix(value string) (netip.Prefix, bool) {
 	if a, err := netip.ParseAddr(value); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), true
+		return netip.PrefixFrom(a.WithZone(""), a.BitLen()), true
 	}
 	p, err := netip.ParsePrefix(value)
 	return p.Masked(), err == nil
-}
-
-func inPrefix(p netip.Prefix, text string) bool {
-	a, err := netip.ParseAddr(text)
-	return err == nil && p.Contains(a)
 }

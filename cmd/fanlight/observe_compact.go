@@ -58,7 +58,7 @@ func compactPrinter(w *bufio.Writer, colors bool) func([]byte) error {
 
 // compact is: time, kind/action, group, who to whom, why, totals.
 func (e *shownEvent) compact(now time.Time, colors bool) string {
-	what := pad(e.Kind+"/"+e.Action, 20)
+	what := pad(e.Kind+"/"+e.Action, 22)
 	if colors {
 		what = e.color() + what + "\x1b[0m"
 	}

@@ -30,7 +30,7 @@ func jsonPrinter(w *bufio.Writer, _ bool) func([]byte) error {
 
 // tablePrinter writes columns of a constant width: nobody knows what comes.
 func tablePrinter(w *bufio.Writer, _ bool) func([]byte) error {
-	const row = "%-12s  %-20s  %-15s  %-18s  %-18s  %-10s  %-16s  %9s  %9s  %s\n"
+	const row = "%-12s  %-22s  %-15s  %-18s  %-18s  %-10s  %-16s  %9s  %9s  %s\n"
 	fmt.Fprintf(w, row, "TIME", "EVENT", "GROUP", "SOURCE", "SUBSCRIBER", "INTERFACE", "REASON", "PACKETS", "COPIES", "FAILED")
 	var e shownEvent
 	return func(line []byte) error {
