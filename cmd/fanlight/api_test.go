@@ -294,13 +294,25 @@ func TestTCP(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
+	// At SIGHUP.
+	if err := os.Rename(other, token); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.reopeners() {
+		if err := r.Reopen(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := observe("--ca-file", certFile, "--token-file", token); err != nil {
+		t.Errorf("with a new token: %v", err)
+	}
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(patience))
-	io.WriteString(conn, "GET /v1/events?last=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer right-right-right-right\r\n\r\n")
+	io.WriteString(conn, "GET /v1/events?last=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong-wrong-wrong-wrong\r\n\r\n")
 	if answer, _ := io.ReadAll(conn); bytes.Contains(answer, []byte("schema_version")) {
 		t.Errorf("events in clear: %s", answer)
 	}
