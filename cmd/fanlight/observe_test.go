@@ -230,22 +230,17 @@ func TestObserveLosesNothingThatItDoesNotReport(t *testing.T) {
 	began := time.Now()
 	sent := send(t, n.Host("pub"), lab.SendConfig{Group: testGroup, Count: 100_000, Rate: 50_000})
 	took := time.Since(began)
-	after := a.wait("all is delivered", func(s series) bool { return closes(s, historySink) })
-	made := uint64(after.sum("fanlight_events_produced_total") - before.sum("fanlight_events_produced_total"))
-
-	var seen, lost uint64
-	deadline := time.Now().Add(patience)
-	for seen+lost < made && time.Now().Before(deadline) {
+	var made, seen, lost uint64
+	a.wait("each event that was made is seen or reported", func(s series) bool {
+		made = uint64(s.sum("fanlight_events_produced_total") - before.sum("fanlight_events_produced_total"))
 		seen, lost = countSeen(t, f.Name())
-	}
+		return made >= sent && seen+lost == made
+	})
 	cancel()
 	if err := <-done; lost == 0 && err != nil || lost > 0 && err == nil {
 		t.Errorf("%d events lost, and observe ends with %v", lost, err)
 	}
 	t.Logf("%d packets in %v: %d events made, %d seen, %d reported lost", sent, took, made, seen, lost)
-	if seen+lost != made || made < sent {
-		t.Errorf("%d events seen and %d reported lost of %d", seen, lost, made)
-	}
 }
 
 // countSeen counts the events in a file of lines, and those reported as lost.
