@@ -196,13 +196,14 @@ func (c *Cursor) load() (overtaken uint64, err error) {
 		return overtaken, nil
 	}
 	frames, err := h.framesOf(p)
-	if err != nil {
+	if err == nil {
+		c.frames = frames[sort.Search(len(frames), func(i int) bool { return frames[i].end() > c.next }):]
+	}
+	if len(c.frames) == 0 { // it is damaged, or not what it says
 		h.drop(p)
 		overtaken, c.next = p.next-c.next, p.next
-		return overtaken, nil
 	}
-	c.frames = frames[sort.Search(len(frames), func(i int) bool { return frames[i].end() > c.next }):]
-	return 0, nil
+	return overtaken, nil
 }
 
 // framesOf returns what the partition holds now.

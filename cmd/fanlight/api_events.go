@@ -73,7 +73,7 @@ func (v viewer) eventStream(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusGone, apiError{outside.Error()})
 	case err == nil:
 		w.Header().Set(keptSinceHeader, from.Stats().Since.UTC().Format(time.RFC3339Nano))
-		s.run(ctx)
+		s.run(ctx, r.Method == http.MethodHead)
 	}
 }
 
@@ -96,15 +96,16 @@ type eventLines struct {
 	buf     []byte
 }
 
-// run writes until there is no more, or the reader or ctx is gone.
-func (s *eventLines) run(ctx context.Context) {
+// run writes until there is no more, or the reader or ctx is gone; or only what
+// comes before all lines.
+func (s *eventLines) run(ctx context.Context, headOnly bool) {
 	if s.control.SetReadDeadline(time.Time{}) != nil { // or it would end the stream
 		return
 	}
 	s.w.Header().Set("Content-Type", "application/x-ndjson")
 	s.w.Header().Set("Cache-Control", "no-store")
 	s.w.WriteHeader(http.StatusOK)
-	for s.flush() == nil {
+	for s.flush() == nil && !headOnly {
 		if s.cursor.Wait(ctx) != nil || s.encode(ctx) != nil {
 			return
 		}

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fanlight-io/fanlight/bpf"
+	"github.com/fanlight-io/fanlight/redact"
 )
 
 // errEventsLost: not everything was seen that happened.
@@ -92,14 +95,33 @@ asked for; 1 that events were lost, that the agent ended, or that none answers.`
 	f.Var(&notFlag{o}, "not", "invert the filter that follows")
 	f.Lookup("not").NoOptDefVal = "true"
 	f.StringVarP(&o.output, "output", "o", "compact", "`format`: compact, json, table or dict")
-	words := cobra.FixedCompletions(eventOutputs, cobra.ShellCompDirectiveNoFileComp)
-	if err := cmd.RegisterFlagCompletionFunc("output", words); err != nil {
-		panic(err) // the flag is two lines above
+	for flag, words := range map[string][]string{"output": eventOutputs, "type": eventTypes(), "reason": reasonNames()} {
+		if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // the flags are above
+		}
 	}
 	f.BoolVar(&o.noColor, "no-color", false, "no colours, as with NO_COLOR set; there are none but on a terminal")
 	o.flags(cmd)
 	o.revealFlag(cmd)
 	return cmd
+}
+
+// eventTypes are what --type takes.
+func eventTypes() (types []string) {
+	for _, k := range bpf.Kinds() {
+		types = append(types, k.String())
+		for _, action := range redact.Actions(k) {
+			types = append(types, k.String()+"/"+action)
+		}
+	}
+	return types
+}
+
+func reasonNames() (names []string) {
+	for _, r := range reasons {
+		names = append(names, r.Reason)
+	}
+	return names
 }
 
 // filterFlag adds each value to the query.

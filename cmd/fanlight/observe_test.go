@@ -204,6 +204,23 @@ func TestObserveARunningAgent(t *testing.T) {
 	}
 }
 
+// What is kept on disk is there for the next agent, too.
+func TestHistoryOutlivesTheAgent(t *testing.T) {
+	n := labtest.New(t, labtest.Hosts("pub", "sub")...)
+	text, events := agentConfig(t, n, quickQuerier)
+	text += "history: {dir: " + filepath.Join(filepath.Dir(events), "history") + "}\n"
+	a := startConfig(t, text, events)
+	joinGroup(t, n.Host("sub"), testGroup)
+	a.waitEvent(`"action":"joined"`, `"group":"239.1.1.1"`)
+	a.wait("the history has it all", func(s series) bool { return closes(s, historySink) })
+	a.end()
+	startConfig(t, text, events)
+	out, _, err := call(t.Context(), "observe", "--socket", filepath.Join(filepath.Dir(events), "api.sock"), "--last", "100", "--group", "239.1.1.1", "--type", "membership/joined")
+	if err != nil || !strings.Contains(out, "192.0.2.2@p-sub") {
+		t.Errorf("what the earlier agent kept: %v\n%s", err, out)
+	}
+}
+
 // TestObserveLosesNothingThatItDoesNotReport: an event for each of 50,000
 // packets a second, into a file.
 func TestObserveLosesNothingThatItDoesNotReport(t *testing.T) {
