@@ -32,10 +32,11 @@ import (
 // its history.
 type bareAPI struct {
 	*apiServer
-	socket string
-	policy *redact.Policy
-	stop   context.CancelFunc
-	done   chan error
+	socket  string
+	policy  *redact.Policy
+	metrics *redact.Metrics
+	stop    context.CancelFunc
+	done    chan error
 }
 
 func newBareAPI(t testing.TB, change func(*apiConfig)) *bareAPI {
@@ -49,7 +50,7 @@ func newBareAPI(t testing.TB, change func(*apiConfig)) *bareAPI {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bareAPI{socket: filepath.Join(t.TempDir(), "api.sock"), policy: p, done: make(chan error, 1)}
+	b := &bareAPI{socket: filepath.Join(t.TempDir(), "api.sock"), policy: p, metrics: m, done: make(chan error, 1)}
 	cfg := apiConfig{Socket: b.socket}
 	if change != nil {
 		change(&cfg)
@@ -135,6 +136,12 @@ func TestSlowReadersKeepNobodyOut(t *testing.T) {
 			t.Fatalf("%d streams, want %d", b.events.streams.Load(), maxStreams)
 		}
 		time.Sleep(time.Millisecond) // between two looks at the condition
+	}
+	if _, _, err := b.observe(t); err == nil || !strings.Contains(err.Error(), "too many streams") {
+		t.Errorf("one stream more: %v", err)
+	}
+	if page := parseSeries(t, string(b.metrics.AppendPage(nil))); page.sum("fanlight_api_requests_total", `code="503"`) == 0 || page.sum("fanlight_api_streams") != maxStreams {
+		t.Error("refused streams are not counted")
 	}
 	slowest := time.Duration(0)
 	for range 50 {

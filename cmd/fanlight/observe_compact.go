@@ -124,10 +124,10 @@ func (e *shownEvent) flow() string {
 	return at(e.Source, e.Interface)
 }
 
-// at is host@port.
+// at is host@port, or the one that is known.
 func at(host, port string) string {
-	if port == "" {
-		return orDash(short(host))
+	if host == "" || port == "" {
+		return orDash(short(host + port))
 	}
 	return short(host) + "@" + short(port)
 }
