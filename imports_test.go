@@ -21,8 +21,9 @@ var allowed = map[string][]string{
 	"doctor":       {},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
+	"history":      {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector", "doctor"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor"},
 }
 
 // everywhere may be imported by tests of any package.

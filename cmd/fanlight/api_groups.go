@@ -43,8 +43,11 @@ type subscription struct {
 
 // viewer answers with what the policy shows of an agent's view.
 type viewer struct {
-	agent  *collector.Agent
-	policy *redact.Policy
+	agent    *sharedAgent
+	policy   *redact.Policy
+	revealed bool // the policy hides nothing: the client is root's
+	events   *eventSource
+	counts   *apiCounts
 }
 
 // chosen returns the groups of the view, or the one that the request asks for.

@@ -98,13 +98,6 @@ func unseen(r doctor.Report, f doctor.Facility) bool {
 	return slices.ContainsFunc(r.Unchecked, func(g doctor.Gap) bool { return g.Subject == string(f) })
 }
 
-func count(n uint64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 func writeFinding(w io.Writer, p paint, number int, f doctor.Finding) {
 	fmt.Fprintf(w, "\n%d. %s: %s  (%s)\n", number, p.grade(f.Grade), p.bold(f.Title), f.ID)
 	for _, seen := range f.Evidence {

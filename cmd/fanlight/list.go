@@ -14,9 +14,10 @@ import (
 
 // lister is a noun whose list comes from the running agent.
 type lister struct {
-	path          string // of the API
-	group, socket string
-	output        string
+	client
+	path   string // of the API
+	group  string
+	output string
 	// table writes the answer for people.
 	table func(w *tabwriter.Writer, raw []byte) error
 }
@@ -28,7 +29,8 @@ func (l *lister) command(e env, short, long, example string) *cobra.Command {
 	}
 	outputFlag(cmd, &l.output)
 	cmd.Flags().StringVar(&l.group, "group", "", "only this `group`")
-	cmd.Flags().StringVar(&l.socket, "socket", defaultSocket, "`path` of the agent's socket")
+	l.flags(cmd)
+	l.revealFlag(cmd)
 	return cmd
 }
 
@@ -37,15 +39,15 @@ func (l *lister) run(cmd *cobra.Command, e env) error {
 	if err != nil {
 		return err
 	}
-	path := l.path
+	query := url.Values{}
 	if l.group != "" {
 		if a, err := netip.ParseAddr(l.group); err != nil || !a.IsMulticast() {
 			return fmt.Errorf("%w: --group: %q is no group, such as 239.1.1.1 or ff15::1", errUsage, l.group)
 		}
-		path += "?group=" + url.QueryEscape(l.group)
+		query.Set("group", l.group)
 	}
 	var raw json.RawMessage
-	if err := ask(cmd.Context(), l.socket, path, &raw); err != nil {
+	if err := l.ask(cmd.Context(), l.path, query, &raw); err != nil {
 		return err
 	}
 	if inJSON {
