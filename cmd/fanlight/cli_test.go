@@ -14,7 +14,7 @@ import (
 )
 
 // verbs are all that there are; TestVerbs compares.
-var verbs = []string{"run", "demo", "check", "status", "groups list", "subscribers list", "explain", "probe", "detach", "redact", "version"}
+var verbs = []string{"run", "demo", "check", "status", "top", "groups list", "subscribers list", "explain", "probe", "detach", "redact", "version"}
 
 func golden(t *testing.T, path, got string) {
 	t.Helper()
@@ -63,7 +63,7 @@ func TestVerbs(t *testing.T) {
 			got = append(got, verb)
 		}
 	}
-	want := []string{"check", "demo", "detach", "explain", "groups", "probe", "redact", "run", "status", "subscribers", "version"}
+	want := []string{"check", "demo", "detach", "explain", "groups", "probe", "redact", "run", "status", "subscribers", "top", "version"}
 	if diff := cmp.Diff(want, got); diff != "" || len(verbs) != len(want) {
 		t.Errorf("verbs (-want +got):\n%s", diff)
 	}
