@@ -58,6 +58,10 @@ otelcol: .cache/otelcol/otelcol ## build the OpenTelemetry Collector that the te
 generate: ## compile the kernel programs and regenerate what is made from tables
 	$(GO) generate ./...
 
+.PHONY: man
+man: ## write the manual pages in docs/man, from the help of the verbs
+	$(GO) generate ./cmd/fanlight
+
 .PHONY: test
 test: deps lint check-generated test-go test-race test-kernels ## run all tests, as CI does (needs root)
 

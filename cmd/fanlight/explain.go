@@ -19,7 +19,8 @@ a drop event means, where the packet or the copy was lost, and what helps. Witho
 a reason it lists all of them. It needs no agent.`,
 		Example: `  fanlight explain
   fanlight explain backlog_full`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              atMostOne("REASON"),
+		ValidArgsFunction: completeReasons,
 		RunE: func(_ *cobra.Command, args []string) error {
 			inJSON, err := wantsJSON(output)
 			if err != nil {
@@ -70,4 +71,14 @@ func writeReasons(e env, list []explainedReason) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Reason, r.Lost, strings.TrimSuffix(first, "."))
 	}
 	return w.Flush()
+}
+
+// atMostOne refuses more than one argument, named what.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%w: want at most one %s, got %d arguments; see '%s --help'", errUsage, what, len(args), c.CommandPath())
+		}
+		return nil
+	}
 }
