@@ -62,6 +62,10 @@ generate: ## compile the kernel programs and regenerate what is made from tables
 man: ## write the manual pages in docs/man, from the help of the verbs
 	$(GO) generate ./cmd/fanlight
 
+.PHONY: screenshots
+screenshots: build | packages ## take the screens of docs/tour.md again, from a demo in tmux (needs root)
+	$(GO) run ./test/screenshots
+
 .PHONY: test
 test: deps lint check-generated test-go test-race test-kernels ## run all tests, as CI does (needs root)
 
