@@ -113,7 +113,7 @@ func (m *topModel) askNow() tea.Cmd {
 
 func (m *topModel) take(a topAnswered) tea.Cmd {
 	wait := m.interval
-	if m.table.last.time.IsZero() {
+	if m.table.last.time.IsZero() || m.detail != nil && m.detail.now == nil {
 		wait = min(wait, secondAnswer)
 	}
 	m.err = a.err
