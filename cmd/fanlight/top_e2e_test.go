@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -284,4 +285,45 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 		sum += time.Duration(ns)
 	}
 	return sum
+}
+
+// TestTopShowsWhatPolicyShows, and finds a group by what it shows of it.
+func TestTopShowsWhatPolicyShows(t *testing.T) {
+	n := labtest.New(t, labtest.Hosts("pub", "sub")...)
+	text, events := agentConfig(t, n, quickQuerier)
+	a := startConfig(t, strings.Replace(text, "profile: reveal", "profile: strict", 1), events)
+	joinGroup(t, n.Host("sub"), testGroup)
+	a.wait("a member", func(s series) bool { return s.sum("fanlight_group_members") > 0 })
+	send(t, n.Host("pub"), lab.SendConfig{Group: testGroup, Count: 5})
+	o := topOptions{socket: filepath.Join(filepath.Dir(events), "api.sock")}
+	first := o.ask(t.Context(), nil)
+	if first.err != nil {
+		t.Fatal(first.err)
+	}
+	found := 0
+	for _, g := range first.answer.Groups {
+		detail := o.ask(t.Context(), &topKey{domain: g.Domain, vlan: g.VLAN, group: g.Group})
+		if detail.err != nil {
+			t.Fatal(detail.err)
+		}
+		raw, err := json.Marshal([]any{g, detail.detail})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"239.1.1.1", "192.0.2.", "fe80:", "ff02:", "p-sub", `"lab"`} {
+			if strings.Contains(string(raw), secret) {
+				t.Errorf("%s is in %s", secret, raw)
+			}
+		}
+		if g.Sources > 0 && g.Subscribers > 0 {
+			found++
+			d := detail.detail
+			if len(d.Sources) != 1 || !strings.HasPrefix(d.Sources[0].Source, "source_") || d.Sources[0].Packets != 5 || len(d.Subscribers) != 1 {
+				t.Errorf("detail %+v", d)
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d groups have a source and a subscriber, want 1: %+v", found, first.answer.Groups)
+	}
 }
