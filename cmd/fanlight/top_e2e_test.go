@@ -18,9 +18,8 @@ import (
 
 // terminal is a tmux of its own with a shell in it.
 type terminal struct {
-	t    *testing.T
-	dir  string // the shell's
-	name string // of tmux's socket
+	t   *testing.T
+	dir string // the shell's, with tmux's socket
 }
 
 func newTerminal(t *testing.T, columns, rows int, environ ...string) *terminal {
@@ -29,8 +28,8 @@ func newTerminal(t *testing.T, columns, rows int, environ ...string) *terminal {
 	if _, err := exec.LookPath("tmux"); err != nil {
 		t.Fatalf("%v: 'make packages' gets it", err)
 	}
-	term := &terminal{t: t, dir: t.TempDir(), name: fmt.Sprintf("fanlight-%d-%d", os.Getpid(), time.Now().UnixNano())}
-	cmd := exec.Command("tmux", "-L", term.name, "-f", "/dev/null", "-u", "new-session", "-d", "-c", term.dir,
+	term := &terminal{t: t, dir: t.TempDir()}
+	cmd := exec.Command("tmux", "-S", term.socket(), "-f", "/dev/null", "-u", "new-session", "-d", "-c", term.dir,
 		"-x", strconv.Itoa(columns), "-y", strconv.Itoa(rows), "env -i PATH=/usr/bin:/bin TERM=$TERM LANG=C.UTF-8 PS1=ready: "+strings.Join(environ, " ")+" sh")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("tmux: %v\n%s", err, out)
@@ -40,9 +39,11 @@ func newTerminal(t *testing.T, columns, rows int, environ ...string) *terminal {
 	return term
 }
 
+func (term *terminal) socket() string { return filepath.Join(term.dir, "tmux") }
+
 func (term *terminal) tmux(args ...string) string {
 	term.t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(term.t.Context()), "tmux", append([]string{"-L", term.name}, args...)...)
+	cmd := exec.CommandContext(context.WithoutCancel(term.t.Context()), "tmux", append([]string{"-S", term.socket()}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		term.t.Fatalf("tmux %v: %v\n%s", args, err, out)

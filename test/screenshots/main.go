@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -71,7 +72,12 @@ func run(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	term := terminal{"fanlight-screenshots-" + strconv.Itoa(os.Getpid())}
+	dir, err := os.MkdirTemp("", "fanlight-screenshots-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	term := terminal{filepath.Join(dir, "tmux")}
 	defer func() { err = errors.Join(err, term.end()) }()
 	if err := term.begin(); err != nil {
 		return err
@@ -115,11 +121,11 @@ func replaceBlock(page, name, screen string) (string, error) {
 	return page[:at[3]] + text + "\n" + page[at[4]:], nil
 }
 
-// terminal is a tmux of its own, by the name of its socket.
-type terminal struct{ name string }
+// terminal is a tmux of its own, by its socket.
+type terminal struct{ socket string }
 
 func (t terminal) tmux(args ...string) (string, error) {
-	out, err := exec.Command("tmux", append([]string{"-L", t.name, "-f", "/dev/null", "-u"}, args...)...).CombinedOutput()
+	out, err := exec.Command("tmux", append([]string{"-S", t.socket, "-f", "/dev/null", "-u"}, args...)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("tmux %s: %w: %s", args[0], err, out)
 	}
