@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # What the build and the tests need beyond Go, as Debian 12 packages.
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
-  default-jre-headless kcat maven gcc libc6-dev
+  default-jre-headless kcat maven gcc libc6-dev tmux procps bash-completion
 
 # The version of Go's database of vulnerabilities.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
@@ -59,6 +59,14 @@ otelcol: .cache/otelcol/otelcol ## build the OpenTelemetry Collector that the te
 .PHONY: generate
 generate: ## compile the kernel programs and regenerate what is made from tables
 	$(GO) generate ./...
+
+.PHONY: man
+man: ## write the manual pages in docs/man, from the help of the verbs
+	$(GO) generate ./cmd/fanlight
+
+.PHONY: screenshots
+screenshots: build | packages ## take the screens of docs/tour.md again, from a demo in tmux (needs root)
+	$(GO) run ./test/screenshots
 
 .PHONY: test
 test: deps lint check-generated test-go test-race test-kernels ## run all tests, as CI does (needs root)

@@ -25,6 +25,8 @@ func apiHandler(v viewer) *router {
 	mux.HandleFunc("GET /v1/groups", v.groups)
 	mux.HandleFunc("GET /v1/subscribers", v.subscribers)
 	mux.HandleFunc("GET /v1/drops", v.drops)
+	mux.HandleFunc("GET /v1/top", v.top)
+	mux.HandleFunc("GET /v1/top/group", v.topOf)
 	mux.HandleFunc("GET /v1/events", v.eventStream)
 	mux.HandleFunc("GET /v1/openapi.yaml", openAPI)
 	return mux

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +12,7 @@ import (
 )
 
 // verbs are all that there are; TestVerbs compares.
-var verbs = []string{"run", "demo", "check", "status", "groups list", "subscribers list", "drops list", "observe", "explain", "probe", "detach", "doctor", "redact", "version"}
+var verbs = []string{"run", "demo", "check", "status", "top", "groups list", "subscribers list", "drops list", "observe", "doctor", "explain", "probe", "detach", "redact", "version"}
 
 func golden(t *testing.T, path, got string) {
 	t.Helper()
@@ -63,137 +61,9 @@ func TestVerbs(t *testing.T) {
 			got = append(got, verb)
 		}
 	}
-	want := []string{"check", "demo", "detach", "doctor", "drops", "explain", "groups", "observe", "probe", "redact", "run", "status", "subscribers", "version"}
+	want := []string{"check", "demo", "detach", "doctor", "drops", "explain", "groups", "observe", "probe", "redact", "run", "status", "subscribers", "top", "version"}
 	if diff := cmp.Diff(want, got); diff != "" || len(verbs) != len(want) {
 		t.Errorf("verbs (-want +got):\n%s", diff)
-	}
-}
-
-// TestErrors calls every verb wrongly: the error names the object and says what
-// to do, and the exit status tells wrong calls from failures.
-func TestErrors(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	typo := write("typo.yaml", "domains:\n  - name: lab\n    prots: [p0]\n")
-	empty := write("empty.yaml", "")
-	broken := write("broken.yaml", "domains: [\n")
-	bad := write("bad.yaml", "domains: [{name: lab, ports: [p0], unregistered: maybe}]\n")
-	for _, c := range []struct {
-		args string
-		code int
-		want []string
-	}{
-		{"fly", 2, []string{"unknown command", `"fly"`, "--help"}},
-		{"ru", 2, []string{"unknown command", `did you mean "run"?`}},
-		{"--color", 2, []string{"unknown flag: --color", "fanlight --help"}},
-		{"run", 2, []string{"--config FILE is needed"}},
-		{"run --config", 2, []string{"flag needs an argument", "fanlight run --help"}},
-		{"run --config /nowhere.yaml", 2, []string{"/nowhere.yaml", "no such file"}},
-		{"run --config " + typo, 2, []string{typo, "line 3", "prots", `did you mean "ports"?`}},
-		{"run --config " + empty, 2, []string{empty, "empty"}},
-		{"run --config " + broken, 2, []string{broken, "line"}},
-		{"run --config " + bad, 2, []string{bad, "domains[lab].unregistered", "maybe", "flood_without_querier, drop, flood"}},
-		{"run --config " + bad + " extra", 2, []string{"extra"}},
-		{"run --log-level loud --config testdata/minimal.yaml", 2, []string{"--log-level", "loud"}},
-		{"demo --for yesterday", 2, []string{"--for", "yesterday", "fanlight demo --help"}},
-		{"demo --for -1s", 2, []string{"--for", "negative"}},
-		{"demo --interval 1ms", 2, []string{"--interval", "50ms"}},
-		{"demo --hosts 0", 2, []string{"--hosts", "1 to 200"}},
-		{"demo --hosts 201", 2, []string{"--hosts", "1 to 200"}},
-		{"demo --rate 0", 2, []string{"--rate", "50000"}},
-		{"demo --rate NaN", 2, []string{"--rate", "50000"}},
-		{"demo --name ../x", 2, []string{"--name", "letters"}},
-		{"demo extra", 2, []string{"extra"}},
-		{"check --output yaml", 2, []string{"--output", "yaml", "table, json"}},
-		{"check --config " + typo, 2, []string{typo, "ports"}},
-		{"check extra", 2, []string{"extra"}},
-		{"detach --config " + empty, 2, []string{empty, "empty"}},
-		{"detach --bpffs " + dir, 1, []string{dir, "mount -t bpf"}},
-		{"detach extra", 2, []string{"extra"}},
-		{"doctor", 2, []string{"--group GROUP is needed"}},
-		{"doctor --group 192.0.2.1", 2, []string{"--group", "192.0.2.1", "239.1.1.1"}},
-		{"doctor --group 239.1.1.1 --source x", 2, []string{"--source", `"x"`}},
-		{"doctor --group 239.1.1.1 --source 2001:db8::1 --interface lo", 2, []string{"different families"}},
-		{"doctor --group 239.1.1.1 --source 239.1.1.2 --interface lo", 2, []string{"no address of a source"}},
-		{"doctor --group 239.1.1.1 --interface nowhere0", 2, []string{"nowhere0", "lo"}},
-		{"doctor --group 239.1.1.1 --port 70000", 2, []string{"--port", "70000"}},
-		{"doctor --group 239.1.1.1 --pid -1", 2, []string{"--pid", "negative"}},
-		{"doctor --group 239.1.1.1 --pid 4194304", 2, []string{"no process 4194304"}},
-		{"doctor --group 239.1.1.1 --for 1ms", 2, []string{"--for", "100ms"}},
-		{"doctor --group 239.1.1.1 --query-interval 0s", 2, []string{"--query-interval"}},
-		{"doctor --group 239.1.1.1 --netns nowhere", 1, []string{"/run/netns/nowhere", "no such file"}},
-		{"doctor --group 239.1.1.1 -o xml", 2, []string{"--output", "xml"}},
-		{"doctor extra", 2, []string{"extra"}},
-		{"observe --type flood", 2, []string{"--type", "flood", "replication drop membership querier loss"}},
-		{"observe --type drop/joined", 2, []string{"--type", "joined", "packet, copy"}},
-		{"observe --group 10.0.0.1", 2, []string{"--group", "10.0.0.1", "no group"}},
-		{"observe --source 1.2.3", 1, []string{"no agent"}}, // a glob
-		{"observe --source 1.2.3/99", 2, []string{"--source", "1.2.3/99"}},
-		{"observe --interface [", 2, []string{"--interface", "glob"}},
-		{"observe --not", 2, []string{"--not", "before the filter"}},
-		{"observe --not --not --type drop", 2, []string{"--not"}},
-		{"observe --last 0 --last -3", 2, []string{"--last", "1 to 1000000"}},
-		{"observe --since yesterday", 2, []string{"--since", "yesterday", "15m"}},
-		{"observe --since 1m --until 2m", 2, []string{"--until", "before since"}},
-		{"observe --reveal --last 3", 2, []string{"--reveal", "as they come"}},
-		{"observe -o xml", 2, []string{"--output", "xml", "compact, json, table, dict"}},
-		{"observe --token-file x", 2, []string{"--token-file", "--address"}},
-		{"observe --address localhost:1", 2, []string{"--token-file", "api.token_file"}},
-		{"observe --address localhost:1 --socket x", 2, []string{"--socket and --address"}},
-		{"observe --address localhost:1 --token-file /nowhere", 1, []string{"--token-file", "/nowhere"}},
-		{"drops list --group 10.0.0.1", 2, []string{"--group", "10.0.0.1"}},
-		{"version -o xml", 2, []string{"--output", "xml"}},
-		{"version extra", 2, []string{"extra"}},
-	} {
-		stdout, _, err := call(t.Context(), strings.Fields(c.args)...)
-		if err == nil {
-			t.Errorf("fanlight %s: no error", c.args)
-			continue
-		}
-		if got := exitCode(err); got != c.code {
-			t.Errorf("fanlight %s: exit status %d, want %d: %v", c.args, got, c.code, err)
-		}
-		for _, w := range c.want {
-			if !strings.Contains(err.Error(), w) {
-				t.Errorf("fanlight %s: error %q lacks %q", c.args, err, w)
-			}
-		}
-		if stdout != "" {
-			t.Errorf("fanlight %s: wrote %q", c.args, stdout)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	stdout, _, err := call(t.Context(), "version")
-	if err != nil || !strings.HasPrefix(stdout, "fanlight devel (revision ") {
-		t.Errorf("version: %q, %v", stdout, err)
-	}
-	stdout, _, err = call(t.Context(), "version", "-o", "json")
-	var v map[string]string
-	if err := errors.Join(err, json.Unmarshal([]byte(stdout), &v)); err != nil || v["version"] != "devel" || v["go"] == "" {
-		t.Errorf("version -o json: %q, %v", stdout, err)
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		stdout, _, err := call(t.Context(), "completion", shell)
-		if err != nil || !strings.Contains(stdout, "fanlight") {
-			t.Errorf("completion %s: %d bytes, %v", shell, len(stdout), err)
-		}
-	}
-	for _, verb := range []string{"check", "version"} {
-		stdout, _, err := call(t.Context(), "__complete", verb, "--output", "")
-		if want := "table\njson\n:4\n"; err != nil || stdout != want {
-			t.Errorf("complete %s --output: %q, %v; want %q", verb, stdout, err, want)
-		}
 	}
 }
 

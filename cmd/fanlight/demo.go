@@ -50,11 +50,13 @@ At the end, or at Ctrl-C, it compares what was sent, copied, received and told
 event by event, prints the books, and removes everything that it made but the
 file of events. What a killed demo left is removed by the next one.
 
-The metrics page and the events show the demo's addresses in clear. Exit status
-1 means that something failed or that the books do not balance.
+The metrics page and the events show the demo's addresses in clear.
 
 Needs root. Nothing outside the demo's own namespaces is touched; if no BPF file
-system is mounted on /sys/fs/bpf, one is mounted while the demo runs.`,
+system is mounted on /sys/fs/bpf, one is mounted while the demo runs.
+
+Exit status 0 means that the books balance, 1 that they do not or that something
+failed.`,
 		Example: `  fanlight demo
   fanlight demo --for 10s
   fanlight demo --hosts 12 --rate 5000 --metrics 127.0.0.1:0

@@ -22,7 +22,8 @@ the reasons only. It needs no agent.`,
 		Example: `  fanlight explain
   fanlight explain backlog_full
   fanlight explain rp_filter`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              atMostOne("REASON"),
+		ValidArgsFunction: completeReasons,
 		RunE: func(_ *cobra.Command, args []string) error {
 			inJSON, err := wantsJSON(output)
 			if err != nil {
@@ -77,4 +78,14 @@ func writeReasons(e env, list []explainedReason) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Reason, r.Lost, strings.TrimSuffix(first, "."))
 	}
 	return w.Flush()
+}
+
+// atMostOne refuses more than one argument, named what.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%w: want at most one %s, got %d arguments; see '%s --help'", errUsage, what, len(args), c.CommandPath())
+		}
+		return nil
+	}
 }

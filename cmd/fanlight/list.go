@@ -64,7 +64,7 @@ func (l *lister) run(cmd *cobra.Command, e env) error {
 // noun is a command that only holds others.
 func noun(name, short string, sub ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: name, Short: short, Args: noArguments, Example: sub[0].Example,
+		Use: name, Short: short, Args: noArguments, Example: sub[0].Example, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(sub...)

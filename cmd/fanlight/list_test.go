@@ -65,23 +65,3 @@ func TestListsOfARunningAgent(t *testing.T) {
 		})
 	}
 }
-
-func TestListErrors(t *testing.T) {
-	none := filepath.Join(t.TempDir(), "none.sock")
-	for _, c := range []struct {
-		args string
-		want string
-		code int
-	}{
-		{"groups list --group 10.1.1.1", "is no group", 2},
-		{"subscribers list -o xml", "xml", 2},
-		{"groups list now", "unexpected argument", 2},
-		{"groups lst", `unexpected argument "lst"`, 2},
-		{"subscribers list --socket " + none, "no agent answers", 1},
-	} {
-		_, _, err := call(t.Context(), strings.Fields(c.args)...)
-		if err == nil || !strings.Contains(err.Error(), c.want) || exitCode(err) != c.code {
-			t.Errorf("fanlight %s: %v (exit status %d), want %q and %d", c.args, err, exitCode(err), c.want, c.code)
-		}
-	}
-}

@@ -102,11 +102,11 @@ func (e *shownEvent) color() string {
 func (e *shownEvent) groupName() string {
 	switch {
 	case e.InnerVLAN != 0:
-		return fmt.Sprintf("%s vlan %d.%d", short(e.Group), e.VLAN, e.InnerVLAN)
+		return fmt.Sprintf("%s vlan %d.%d", shortName(e.Group), e.VLAN, e.InnerVLAN)
 	case e.VLAN != 0:
-		return fmt.Sprintf("%s vlan %d", short(e.Group), e.VLAN)
+		return fmt.Sprintf("%s vlan %d", shortName(e.Group), e.VLAN)
 	}
-	return short(e.Group)
+	return shortName(e.Group)
 }
 
 // flow is who sends, and who gets it.
@@ -117,7 +117,7 @@ func (e *shownEvent) flow() string {
 	case e.Kind == "querier":
 		return at(e.Querier, e.Interface)
 	case e.Action == "copy":
-		return short(orDash(e.Source)) + " → " + at("", e.Interface)
+		return shortName(orDash(e.Source)) + " → " + at("", e.Interface)
 	case e.Kind == "replication":
 		return fmt.Sprintf("%s → %s", at(e.Source, e.Interface), count(uint64(e.FanOut), "port"))
 	}
@@ -127,9 +127,9 @@ func (e *shownEvent) flow() string {
 // at is host@port, or the one that is known.
 func at(host, port string) string {
 	if host == "" || port == "" {
-		return orDash(short(host + port))
+		return orDash(shortName(host + port))
 	}
-	return short(host) + "@" + short(port)
+	return shortName(host) + "@" + shortName(port)
 }
 
 func (e *shownEvent) detail() string {
@@ -175,8 +175,8 @@ func count(n uint64, noun string) string {
 
 var pseudonym = regexp.MustCompile(`^([a-z]+)_[0-9a-f]{8}_([0-9a-f]{8})[0-9a-f]+$`)
 
-// short makes a pseudonym a glob that fits it.
-func short(text string) string {
+// shortName makes a pseudonym a glob that fits it.
+func shortName(text string) string {
 	if strings.Count(text, "_") != 2 { // most are none
 		return text
 	}
@@ -189,7 +189,7 @@ func short(text string) string {
 func shortList(texts []string) string {
 	list := make([]string, len(texts))
 	for i, t := range texts {
-		list[i] = short(t)
+		list[i] = shortName(t)
 	}
 	return strings.Join(list, ",")
 }

@@ -37,8 +37,8 @@ func tablePrinter(w *bufio.Writer, _ bool) func([]byte) error {
 		if err := e.parse(line); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(w, row, clock(e.Time, time.Now()), e.Kind+"/"+e.Action, orDash(e.groupName()), orDash(short(e.Source)),
-			orDash(short(e.Host)), orDash(short(e.Interface)), orDash(e.Reason), number(e.Packets), number(e.Copies), number(e.Failures))
+		_, err := fmt.Fprintf(w, row, clock(e.Time, time.Now()), e.Kind+"/"+e.Action, orDash(e.groupName()), orDash(shortName(e.Source)),
+			orDash(shortName(e.Host)), orDash(shortName(e.Interface)), orDash(e.Reason), number(e.Packets), number(e.Copies), number(e.Failures))
 		return err
 	}
 }

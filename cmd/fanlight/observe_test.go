@@ -63,12 +63,12 @@ func TestShortPseudonymsAreFilters(t *testing.T) {
 		if source == "" {
 			continue
 		}
-		if short(source) == source {
+		if shortName(source) == source {
 			t.Fatalf("%s is not shortened", source)
 		}
 		var f eventFilter
-		if err := f.add("source", short(source), false); err != nil || !f.passes(&r) {
-			t.Errorf("%s does not fit %s: %v", short(source), source, err)
+		if err := f.add("source", shortName(source), false); err != nil || !f.passes(&r) {
+			t.Errorf("%s does not fit %s: %v", shortName(source), source, err)
 		}
 	}
 }

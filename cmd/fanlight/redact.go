@@ -17,9 +17,12 @@ func newRedact(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redact",
 		Short: "Explain what leaves this host, make keys, and undo what a key holder may",
+		Long: `Redact holds the verbs about what policy does to addresses and names before they
+leave this host.`,
 		Example: `  fanlight redact genkey /etc/fanlight/redact.key
   fanlight redact explain event.json --config /etc/fanlight/fanlight.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(newExplain(e), newReveal(e), newGenkey(e))
 	return cmd
