@@ -18,10 +18,12 @@ var allowed = map[string][]string{
 	"snoop":        {},
 	"lab":          {},
 	"bytesize":     {},
+	"groupname":    {},
+	"groupplan":    {"groupname"},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
-	"collector":    {"bpf", "snoop", "redact", "bytesize"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector"},
+	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector", "groupname", "groupplan"},
 }
 
 // everywhere may be imported by tests of any package.
