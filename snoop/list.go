@@ -57,24 +57,41 @@ func (t *Table) Groups() iter.Seq[Group] {
 func (t *Table) Members() iter.Seq[Member] {
 	return func(yield func(Member) bool) {
 		for _, g := range t.sortedGroups() {
-			rest := g.fixed
-			for _, m := range g.members {
-				for ; len(rest) > 0 && rest[0].port.id < m.port.id; rest = rest[1:] {
-					if !yield(rest[0].show(g.key)) {
-						return
-					}
-				}
-				if !yield(t.show(m)) {
-					return
-				}
-			}
-			for i := range rest {
-				if !yield(rest[i].show(g.key)) {
-					return
-				}
+			if !t.yieldMembers(g, yield) {
+				return
 			}
 		}
 	}
+}
+
+// MembersOf is Members of one group.
+func (t *Table) MembersOf(k GroupKey) iter.Seq[Member] {
+	return func(yield func(Member) bool) {
+		if g := t.groups[k]; g != nil {
+			t.yieldMembers(g, yield)
+		}
+	}
+}
+
+// yieldMembers reports whether the receiver wants more.
+func (t *Table) yieldMembers(g *group, yield func(Member) bool) bool {
+	rest := g.fixed
+	for _, m := range g.members {
+		for ; len(rest) > 0 && rest[0].port.id < m.port.id; rest = rest[1:] {
+			if !yield(rest[0].show(g.key)) {
+				return false
+			}
+		}
+		if !yield(t.show(m)) {
+			return false
+		}
+	}
+	for i := range rest {
+		if !yield(rest[i].show(g.key)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *Table) show(m *member) Member {
