@@ -30,7 +30,11 @@ type apiConfig struct {
 	Socket string `yaml:"socket"`
 	// Group may use the socket besides the agent's own user.
 	Group string `yaml:"group"`
+	// Control lets those who may use it change static groups. Default: true.
+	Control *bool `yaml:"control"`
 }
+
+func (c apiConfig) control() bool { return c.Control == nil || *c.Control }
 
 func (c apiConfig) path() string {
 	switch c.Socket {
@@ -135,9 +139,9 @@ func removeDeadSocket(path string) error {
 
 // serveAPI answers requests until ctx is done. A slow client holds a connection
 // and nothing else, and that not for long.
-func serveAPI(ctx context.Context, l net.Listener, a *collector.Agent, p *redact.Policy) error {
+func serveAPI(ctx context.Context, l net.Listener, a *collector.Agent, p *redact.Policy, c apiConfig) error {
 	srv := &http.Server{
-		Handler:           apiHandler(a, p),
+		Handler:           apiHandler(a, p, c),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,
@@ -154,7 +158,7 @@ func serveAPI(ctx context.Context, l net.Listener, a *collector.Agent, p *redact
 }
 
 // apiHandler answers in the names that the policy lets out.
-func apiHandler(a *collector.Agent, p *redact.Policy) http.Handler {
+func apiHandler(a *collector.Agent, p *redact.Policy, c apiConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		status, err := a.Status()
@@ -169,7 +173,14 @@ func apiHandler(a *collector.Agent, p *redact.Policy) http.Handler {
 	})
 	v := viewer{a, p}
 	mux.HandleFunc("GET /v1/groups", v.groups)
+	mux.HandleFunc("GET /v1/groups/{group}", v.group)
 	mux.HandleFunc("GET /v1/subscribers", v.subscribers)
+	mux.HandleFunc("GET /v1/streams", v.streams)
+	change := controller{a, c.control()}
+	mux.HandleFunc("POST /v1/groups", change.addGroup)
+	mux.HandleFunc("DELETE /v1/groups/{group}", change.deleteGroup)
+	mux.HandleFunc("POST /v1/subscribers", change.addSubscriber)
+	mux.HandleFunc("DELETE /v1/subscribers", change.deleteSubscriber)
 	return mux
 }
 

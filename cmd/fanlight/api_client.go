@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"syscall"
@@ -16,6 +18,19 @@ var errNoAgent = errors.New("no agent answers")
 
 // ask gets an answer of the agent behind the socket.
 func ask(ctx context.Context, socket, path string, into any) error {
+	return request(ctx, socket, http.MethodGet, path, nil, into)
+}
+
+// request sends body, if it is not nil, as JSON, and gets the answer.
+func request(ctx context.Context, socket, method, path string, body, into any) error {
+	var sent io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(raw)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	client := http.Client{Transport: &http.Transport{
@@ -24,7 +39,7 @@ func ask(ctx context.Context, socket, path string, into any) error {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, sent)
 	if err != nil {
 		return err
 	}

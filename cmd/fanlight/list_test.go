@@ -49,7 +49,7 @@ func TestListsOfARunningAgent(t *testing.T) {
 				t.Errorf("groups:\n%s", groups)
 			}
 			subscribers := list("subscribers", "list")
-			if !regexp.MustCompile(`(?m)^\w+ +- +` + c.group + ` +` + c.port + ` +igmpv3 +exclude +` + c.host + ` +[1-9]\d* +\d+s$`).MatchString(subscribers) {
+			if !regexp.MustCompile(`(?m)^\w+ +- +` + c.group + ` +` + c.port + ` +igmpv3 +exclude +` + c.host + ` +[1-9]\d* +\d+s +-$`).MatchString(subscribers) {
 				t.Errorf("subscribers:\n%s", subscribers)
 			}
 			var summaries []groupSummary

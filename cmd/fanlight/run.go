@@ -278,7 +278,7 @@ func (s *service) run(ctx context.Context) error {
 		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
 	}
 	if s.api != nil {
-		g.Go(func() error { return serveAPI(ctx, s.api, s.agent, s.policy) })
+		g.Go(func() error { return serveAPI(ctx, s.api, s.agent, s.policy, s.cfg.API) })
 	}
 	for _, push := range s.pushes {
 		g.Go(func() error {
