@@ -245,14 +245,15 @@ func (b *staticBook) ports(g staticGroup, there map[uint32]*port) (list []snoop.
 	return list
 }
 
-// waiting returns the orders of a domain for ports that are not there, sorted.
-func (b *staticBook) waiting(domain string, there map[uint32]*port) (list []Static) {
+// waiting returns the orders of a domain for ports that are not there, sorted,
+// but for those of groups to skip.
+func (b *staticBook) waiting(domain string, there map[uint32]*port, skips func(netip.Addr) bool) (list []Static) {
 	for g, orders := range b.groups {
-		if g.domain != domain {
+		if g.domain != domain || skips(g.key.Group) {
 			continue
 		}
 		for s := range orders {
-			if s.Interface != "" && !namesAny(s.Interface, there) {
+			if s.Interface != "" && named(s.Interface, there) == 0 {
 				list = append(list, s)
 			}
 		}
@@ -260,8 +261,6 @@ func (b *staticBook) waiting(domain string, there map[uint32]*port) (list []Stat
 	slices.SortFunc(list, Static.compare)
 	return list
 }
-
-func namesAny(pattern string, there map[uint32]*port) bool { return named(pattern, there) > 0 }
 
 // named returns how many of the ports the name or glob fits.
 func named(pattern string, there map[uint32]*port) (n int) {

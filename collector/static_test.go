@@ -53,7 +53,7 @@ func TestStaticBook(t *testing.T) {
 	b.configure(nil)
 	wants(map[uint32]int{3: 1, 4: 1})
 	b.add(order("lab", "239.1.1.1", "later", ""), byRequest)
-	if w := b.waiting("lab", ports); len(w) != 1 || w[0].Interface != "later" {
+	if w := b.waiting("lab", ports, func(netip.Addr) bool { return false }); len(w) != 1 || w[0].Interface != "later" {
 		t.Errorf("%d wait", len(w))
 	}
 	for _, s := range b.all(byRequest) {

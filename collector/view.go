@@ -84,16 +84,25 @@ type FailureView struct {
 
 // View reads the tables and the kernel's counters. Returns ErrNotRunning before
 // Ready and after Run.
-func (a *Agent) View() (View, error) { return a.view(nil) }
-
-// ViewGroups is View of the groups with that address only, in every domain and
-// VLAN. It leaves the others alone, so it is much cheaper than View.
-func (a *Agent) ViewGroups(group netip.Addr) (View, error) {
-	return a.view(func(g netip.Addr) bool { return g == group })
+func (a *Agent) View() (View, error) {
+	return a.view(netip.Addr{}, (*viewBuilder).readMembers, (*viewBuilder).readStreams, (*viewBuilder).readLosses)
 }
 
-// view is View of the groups that are wanted; nil wants all.
-func (a *Agent) view(wants func(netip.Addr) bool) (View, error) {
+// ViewGroup is View of the groups with that address only, in every domain and
+// VLAN. It leaves the members of others alone, so it is much cheaper than View.
+func (a *Agent) ViewGroup(group netip.Addr) (View, error) {
+	return a.view(group, (*viewBuilder).readMembers, (*viewBuilder).readStreams, (*viewBuilder).readLosses)
+}
+
+// ViewStreams is View without subscribers and losses, of the groups with that
+// address, or of all if it is invalid.
+func (a *Agent) ViewStreams(group netip.Addr) (View, error) {
+	return a.view(group, (*viewBuilder).readStreams)
+}
+
+// view shows what the readers read of the groups with that address; an invalid
+// one wants all.
+func (a *Agent) view(only netip.Addr, readers ...func(*viewBuilder) error) (View, error) {
 	select {
 	case <-a.ready:
 	default:
@@ -104,9 +113,9 @@ func (a *Agent) view(wants func(netip.Addr) bool) (View, error) {
 	if a.closed {
 		return View{}, ErrNotRunning
 	}
-	b := viewBuilder{agent: a, wants: wants, wall: time.Now().Add(-bpf.Now()), groups: map[bpf.GroupKey]*GroupView{}}
-	for _, read := range []func() error{b.readMembers, b.readStreams, b.readLosses} {
-		if err := read(); err != nil {
+	b := viewBuilder{agent: a, only: only, wall: time.Now().Add(-bpf.Now()), groups: map[bpf.GroupKey]*GroupView{}}
+	for _, read := range readers {
+		if err := read(&b); err != nil {
 			return View{}, err
 		}
 	}
@@ -116,7 +125,7 @@ func (a *Agent) view(wants func(netip.Addr) bool) (View, error) {
 
 type viewBuilder struct {
 	agent  *Agent
-	wants  func(netip.Addr) bool
+	only   netip.Addr
 	wall   time.Time // of monotonic zero
 	groups map[bpf.GroupKey]*GroupView
 }
@@ -134,51 +143,43 @@ func (b *viewBuilder) group(k bpf.GroupKey) *GroupView {
 }
 
 // skips reports whether nobody asked for the group.
-func (b *viewBuilder) skips(group netip.Addr) bool { return b.wants != nil && !b.wants(group) }
+func (b *viewBuilder) skips(group netip.Addr) bool { return b.only.IsValid() && b.only != group }
 
 func (b *viewBuilder) readMembers() error {
-	counts, err := b.pairCounts()
-	if err != nil {
-		return err
-	}
-	for _, d := range b.agent.domains {
+	a := b.agent
+	for _, d := range a.domains {
+		var pairs []bpf.PairCount
 		for g := range d.table.Groups() {
 			if b.skips(g.Group) {
 				continue
 			}
 			k := d.key(g.GroupKey)
+			var err error
+			if pairs, err = a.dp.PairCountsOf(pairs[:0], k); err != nil {
+				return err
+			}
 			v := b.group(k)
 			v.Static = g.Static
 			v.Subscribers = make([]SubscriberView, 0, g.Members)
 			for m := range d.table.MembersOf(g.GroupKey) {
-				v.Subscribers = append(v.Subscribers, b.subscriber(m, counts[pairOf{k, uint32(m.Port)}]))
+				v.Subscribers = append(v.Subscribers, b.subscriber(m, countOf(pairs, uint32(m.Port))))
 			}
 		}
-		for _, s := range b.agent.static.waiting(d.cfg.Name, d.ports) {
-			if !b.skips(s.Group) {
-				g := b.group(bpf.GroupKey{Domain: d.id, VLAN: s.VLAN, Group: s.Group})
-				g.Subscribers = append(g.Subscribers, waitingSubscriber(s))
-			}
+		for _, s := range a.static.waiting(d.cfg.Name, d.ports, b.skips) {
+			g := b.group(bpf.GroupKey{Domain: d.id, VLAN: s.VLAN, Group: s.Group})
+			g.Subscribers = append(g.Subscribers, waitingSubscriber(s))
 		}
 	}
 	return nil
 }
 
-type pairOf struct {
-	key  bpf.GroupKey
-	port uint32
-}
-
-// pairCounts returns what ports got, by group and port.
-func (b *viewBuilder) pairCounts() (map[pairOf]bpf.PairCount, error) {
-	pairs, err := b.agent.dp.PairCounts(nil)
-	counts := make(map[pairOf]bpf.PairCount, len(pairs))
-	for _, p := range pairs {
-		if !b.skips(p.Key.Group) {
-			counts[pairOf{p.Key, p.Port}] = p
-		}
+// countOf returns the count of a port among those of its group.
+func countOf(pairs []bpf.PairCount, port uint32) bpf.PairCount {
+	i := slices.IndexFunc(pairs, func(p bpf.PairCount) bool { return p.Port == port })
+	if i < 0 {
+		return bpf.PairCount{}
 	}
-	return counts, err
+	return pairs[i]
 }
 
 func (b *viewBuilder) subscriber(m snoop.Member, c bpf.PairCount) SubscriberView {

@@ -42,7 +42,7 @@ func (v viewer) group(w http.ResponseWriter, r *http.Request) {
 	query.Set("group", r.PathValue("group"))
 	r.URL.RawQuery = query.Encode()
 	list := []groupDetail{}
-	q, ok := v.each(w, r, func(g *collector.GroupView, at place) { list = append(list, v.detail(g, at)) })
+	q, ok := v.each(w, r, selection.members, func(g *collector.GroupView, at place) { list = append(list, v.detail(g, at)) })
 	if !ok {
 		return
 	}

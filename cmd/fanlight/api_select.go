@@ -62,12 +62,17 @@ func (s selection) fits(domain string, at place) bool {
 		(s.name == "" || s.name == strings.ToLower(at.name))
 }
 
-// view is the agent's view of the groups that may be asked for.
-func (s selection) view(a *collector.Agent) (collector.View, error) {
+// members is the agent's view of the groups that may be asked for, with all that
+// is known of them; streams only with their sources.
+func (s selection) members(a *collector.Agent) (collector.View, error) {
 	if s.address.IsValid() {
-		return a.ViewGroups(s.address)
+		return a.ViewGroup(s.address)
 	}
 	return a.View()
+}
+
+func (s selection) streams(a *collector.Agent) (collector.View, error) {
+	return a.ViewStreams(s.address)
 }
 
 // orders are the ways to sort a list, by the value of --sort.

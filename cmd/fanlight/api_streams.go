@@ -37,7 +37,7 @@ var streamOrders = orders[streamSummary]{
 
 func (v viewer) streams(w http.ResponseWriter, r *http.Request) {
 	list := []streamSummary{}
-	q, ok := v.each(w, r, func(g *collector.GroupView, at place) { list = append(list, v.streamsOf(g, at)...) })
+	q, ok := v.each(w, r, selection.streams, func(g *collector.GroupView, at place) { list = append(list, v.streamsOf(g, at)...) })
 	if ok {
 		answerList(w, q, list, streamOrders)
 	}

@@ -46,7 +46,7 @@ func compareExpiry(a, b time.Time) int {
 
 func (v viewer) subscribers(w http.ResponseWriter, r *http.Request) {
 	list := []subscription{}
-	q, ok := v.each(w, r, func(g *collector.GroupView, at place) {
+	q, ok := v.each(w, r, selection.members, func(g *collector.GroupView, at place) {
 		for j := range g.Subscribers {
 			if s, ok := v.subscriber(g, at, &g.Subscribers[j]); ok {
 				list = append(list, s)
@@ -58,15 +58,16 @@ func (v viewer) subscribers(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// each calls fn for each group that the request asks for. If ok is false it has
-// answered the request.
-func (v viewer) each(w http.ResponseWriter, r *http.Request, fn func(*collector.GroupView, place)) (q selection, ok bool) {
+// each calls fn for each group of the view that the request asks for. If ok is
+// false it has answered the request.
+func (v viewer) each(w http.ResponseWriter, r *http.Request, viewOf func(selection, *collector.Agent) (collector.View, error),
+	fn func(*collector.GroupView, place)) (q selection, ok bool) {
 	q, err := selectionOf(r.URL.Query())
 	if err != nil {
 		answer(w, http.StatusBadRequest, apiError{err.Error()})
 		return q, false
 	}
-	view, err := q.view(v.agent)
+	view, err := viewOf(q, v.agent)
 	if err != nil {
 		answerError(w, err)
 		return q, false

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -58,7 +60,8 @@ domains or VLANs is shown for each.`,
 			if inJSON {
 				return json.NewEncoder(e.stdout).Encode(now)
 			}
-			return writeDetails(e.stdout, now)
+			out := bufio.NewWriter(e.stdout)
+			return errors.Join(writeDetails(out, now), out.Flush())
 		},
 	}
 	outputFlag(cmd, &output)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -130,11 +132,12 @@ func (l *lister) run(cmd *cobra.Command, e env) error {
 		_, err := fmt.Fprintln(e.stdout, string(raw))
 		return err
 	}
-	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	out := bufio.NewWriterSize(e.stdout, 64<<10) // a table writes each cell apart
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if err := l.table(w, raw); err != nil {
 		return fmt.Errorf("read the agent's answer: %w", err)
 	}
-	return w.Flush()
+	return errors.Join(w.Flush(), out.Flush())
 }
 
 // noun is a command that only holds others.
