@@ -40,6 +40,9 @@ type Entry struct {
 	rank int // of files: a higher one wins
 }
 
+// Own reports whether the entry comes from the operator's file.
+func (e Entry) Own() bool { return e.rank > 0 }
+
 // Table finds names of groups.
 type Table struct {
 	v4, v6, anyScope []segment
