@@ -55,12 +55,12 @@ func addresses(list []*Group, except netip.Addr) (all []netip.Addr) {
 // checkDuplicates looks for one stream that is listed twice.
 func checkDuplicates(c *checker) {
 	type stream struct {
-		group netip.Addr
-		vlan  string
-		port  uint16
+		group   netip.Addr
+		segment string
+		port    uint16
 	}
 	for _, list := range perKey(c.plan.Groups, func(g *Group) (stream, bool) {
-		return stream{g.Group, g.VLAN, g.Port}, true
+		return stream{g.Group, g.Segment, g.Port}, true
 	}) {
 		for i, g := range list {
 			for _, first := range list[:i] {
@@ -95,9 +95,9 @@ func lineText(line int) string {
 // checkAliases tells the first of the groups that share an Ethernet address
 // about the others.
 func checkAliases(c *checker) {
-	type place struct{ mac, vlan string }
+	type place struct{ mac, segment string }
 	for _, list := range perKey(c.plan.Groups, func(g *Group) (place, bool) {
-		return place{macOf(g.Group), g.VLAN}, g.Group.IsMulticast()
+		return place{macOf(g.Group), g.Segment}, g.Group.IsMulticast()
 	}) {
 		first := list[0]
 		others := addresses(list, first.Group)
@@ -128,11 +128,11 @@ func some(list []netip.Addr) string {
 // checkPorts looks for groups that carry several streams.
 func checkPorts(c *checker) {
 	type place struct {
-		group netip.Addr
-		vlan  string
+		group   netip.Addr
+		segment string
 	}
 	for _, list := range perKey(c.plan.Groups, func(g *Group) (place, bool) {
-		return place{g.Group, g.VLAN}, g.Port != 0
+		return place{g.Group, g.Segment}, g.Port != 0
 	}) {
 		if ports := portsOf(list); len(ports) > 1 {
 			c.say("several-ports", list[0], "%v is planned with %d ports: %s", list[0].Group, len(ports), portList(ports))

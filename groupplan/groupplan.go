@@ -32,8 +32,8 @@ type Group struct {
 	Port uint16 `yaml:"port"`
 	// TTL is what senders set; nil: not known.
 	TTL *int `yaml:"ttl"`
-	// VLAN tells segments apart, in any notation.
-	VLAN string `yaml:"vlan"`
+	// Segment is the VLAN, in any notation: groups of others don't collide.
+	Segment string `yaml:"vlan"`
 
 	// Line is where the plan's file has it; 0: nowhere.
 	Line int `yaml:"-"`
@@ -83,7 +83,7 @@ type Finding struct {
 	Severity Severity     `json:"severity"`
 	Group    netip.Addr   `json:"group"`
 	Others   []netip.Addr `json:"others,omitempty"` // that it collides with
-	VLAN     string       `json:"vlan,omitempty"`
+	Segment  string       `json:"segment,omitempty"`
 	Line     int          `json:"line,omitempty"`
 	Message  string       `json:"message"`
 	Source   string       `json:"source"` // the standard behind the rule
@@ -105,7 +105,7 @@ func Check(p Plan, names *groupname.Table) []Finding {
 		check(&c)
 	}
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Line, b.Line), cmp.Compare(a.VLAN, b.VLAN), a.Group.Compare(b.Group))
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Segment, b.Segment), a.Group.Compare(b.Group))
 	})
 	return c.findings
 }
@@ -123,7 +123,7 @@ func (c *checker) say(name string, g *Group, format string, args ...any) *Findin
 		panic("no rule " + name)
 	}
 	c.findings = append(c.findings, Finding{
-		Rule: r.Name, Severity: r.Severity, Group: g.Group, VLAN: g.VLAN, Line: g.Line,
+		Rule: r.Name, Severity: r.Severity, Group: g.Group, Segment: g.Segment, Line: g.Line,
 		Message: fmt.Sprintf(format, args...), Source: r.Source, Remedy: r.Remedy,
 	})
 	return &c.findings[len(c.findings)-1]

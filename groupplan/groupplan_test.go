@@ -29,7 +29,7 @@ func planned(t testing.TB, texts ...string) (p Plan) {
 			case "ttl":
 				g.TTL = &n
 			case "vlan":
-				g.VLAN = value
+				g.Segment = value
 			case "source":
 				g.Sources = append(g.Sources, netip.MustParseAddr(value))
 			default:

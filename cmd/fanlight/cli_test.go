@@ -14,7 +14,7 @@ import (
 )
 
 // verbs are all that there are; TestVerbs compares.
-var verbs = []string{"run", "demo", "check", "status", "groups list", "groups show", "groups add", "groups delete", "subscribers list", "subscribers add", "subscribers delete", "streams list", "explain", "probe", "detach", "redact", "version"}
+var verbs = []string{"run", "demo", "check", "status", "groups list", "groups show", "groups add", "groups delete", "subscribers list", "subscribers add", "subscribers delete", "streams list", "lint", "explain", "probe", "detach", "redact", "version"}
 
 func golden(t *testing.T, path, got string) {
 	t.Helper()
@@ -63,7 +63,7 @@ func TestVerbs(t *testing.T) {
 			got = append(got, verb)
 		}
 	}
-	want := []string{"check", "demo", "detach", "explain", "groups", "probe", "redact", "run", "status", "streams", "subscribers", "version"}
+	want := []string{"check", "demo", "detach", "explain", "groups", "lint", "probe", "redact", "run", "status", "streams", "subscribers", "version"}
 	tested := map[string]bool{}
 	for _, v := range verbs {
 		verb, _, _ := strings.Cut(v, " ")
