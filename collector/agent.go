@@ -46,7 +46,7 @@ type Agent struct {
 	series   *seriesTable
 
 	groupNames *groupNames
-	ordering   sync.Mutex // one request for a static group at a time; taken before mu
+	ordering   sync.Mutex // one request for a static group, or reload, at a time; taken before mu
 	staticFile *staticFile
 
 	mu          sync.Mutex // guards what follows, and every snoop.Table
@@ -427,6 +427,8 @@ func (a *Agent) Reload(cfg Config) error {
 		return err
 	}
 	cfg = cfg.complete()
+	a.ordering.Lock() // a domain must not go while somebody orders in it
+	defer a.ordering.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.accepts(cfg); err != nil {

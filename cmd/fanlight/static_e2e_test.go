@@ -10,6 +10,8 @@ import (
 
 	"github.com/fanlight-io/fanlight/collector"
 	"github.com/fanlight-io/fanlight/lab"
+	"github.com/fanlight-io/fanlight/lab/frame"
+	"github.com/fanlight-io/fanlight/lab/labtest"
 )
 
 // control calls verbs of an agent whose socket is beside its file of events.
@@ -70,7 +72,12 @@ func arrives(t *testing.T, n *lab.Net, group string, want map[*lab.FrameCounter]
 // TestStaticSubscribers: a port that the operator subscribed gets the group as
 // if a host had asked, whatever hosts say, and until the operator says so.
 func TestStaticSubscribers(t *testing.T) {
-	const group = "239.9.0.1"
+	for group, protocol := range map[string]string{"239.9.0.1": "igmpv3", "ff15::9:1": "mldv2"} {
+		t.Run(protocol, func(t *testing.T) { subscribeStatic(t, group) })
+	}
+}
+
+func subscribeStatic(t *testing.T, group string) {
 	n := newNet(t, "pub", "sub", "other")
 	a := startAgent(t, n, quickQuerier, "unregistered: drop")
 	c := controlOf(t, a.events)
@@ -125,6 +132,35 @@ func TestStaticSources(t *testing.T) {
 	}
 }
 
+// TestStaticVLAN: a VLAN is a part of what is ordered.
+func TestStaticVLAN(t *testing.T) {
+	const group = "239.9.0.6"
+	vlans := func(name string) lab.HostConfig { return lab.HostConfig{Name: name, VLANs: []uint16{100, 200}} }
+	n := labtest.New(t, vlans("pub"), vlans("sub"))
+	a := startAgent(t, n, quickQuerier, "unregistered: drop")
+	c := controlOf(t, a.events)
+	counters := map[string]*lab.FrameCounter{}
+	to := frame.GroupMAC(addr(group))
+	for _, iface := range []string{"eth0.100", "eth0.200"} {
+		f, err := n.Host("sub").CountFrames(iface, func(b []byte) bool { return len(b) >= 6 && [6]byte(b[:6]) == to })
+		if err != nil {
+			t.Fatal(err)
+		}
+		counters[iface] = f
+	}
+	c.must("subscribers add --group "+group+" --interface p-sub --vlan 100", "subscribed")
+	for iface := range counters {
+		send(t, n.Host("pub"), lab.SendConfig{Group: addr(group), Count: 20, Interface: iface})
+	}
+	quiet(t, n)
+	if one, other := counters["eth0.100"].Count().Frames, counters["eth0.200"].Count().Frames; one != 20 || other != 0 {
+		t.Errorf("%d frames in VLAN 100, %d in VLAN 200; want 20 and 0", one, other)
+	}
+	c.must("groups show "+group+" --vlan 100 --interval 0", "never")
+	c.must("subscribers delete --group "+group+" --interface p-sub", "is no static subscriber") // untagged
+	c.must("groups delete "+group+" --vlan 100", "deleted")
+}
+
 // TestStaticGroup: a known group is not flooded, and forgetting it floods again.
 func TestStaticGroup(t *testing.T) {
 	const group = "239.9.0.2"
@@ -162,6 +198,10 @@ func TestStaticOutlivesTheAgent(t *testing.T) {
 	arrives(t, n, group, map[*lab.FrameCounter]uint64{sub: 1}) // by the kernel alone
 
 	second := startProcess(t, cfg)
+	second.wait("an event tells of the subscriber at the start", func(series) bool {
+		lines, err := os.ReadFile(events)
+		return err == nil && strings.Contains(string(lines), `"reason":"start"`)
+	})
 	arrives(t, n, group, map[*lab.FrameCounter]uint64{sub: 1})
 	second.signal(syscall.SIGKILL)
 	if err := collector.Detach(collector.Config{BPFFS: "/sys/fs/bpf/" + n.Name(), Netns: n.Switch().Name()}); err != nil {
