@@ -2,7 +2,9 @@ package snoop
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,4 +217,98 @@ func TestStaticIsListed(t *testing.T) {
 	if n := len(members(tt)); n != 3 {
 		t.Errorf("%d members after an hour, want the static ones", n)
 	}
+}
+
+// TestStaticLeavesLearntAlone runs two tables through the same reports, leaves
+// and time, and orders static subscribers in one of them, at random: what hosts
+// reported is the same in both, and forwarding is the union.
+func TestStaticLeavesLearntAlone(t *testing.T) {
+	const rounds = 3000
+	r := rand.New(rand.NewPCG(7, 16))
+	plain, mixed := newTable(t, nil, 1, 2, 3), newTable(t, nil, 1, 2, 3)
+	groups := []string{"233.252.0.1", "233.252.0.2", "232.1.1.1"}
+	sources := letters("abc")
+	kinds := []recordType{isInclude, isExclude, toInclude, toExclude, allow, block}
+	ordered := map[string]map[Port][]string{}
+	learnt := 0
+	for round := range rounds {
+		group, port := groups[r.IntN(len(groups))], Port(1+r.IntN(3))
+		switch r.IntN(4) {
+		case 0:
+			wait := time.Duration(r.IntN(90)) * time.Second
+			plain.pass(wait)
+			mixed.pass(wait)
+		case 1:
+			delete(ordered, group)
+			mixed.ClearStatic(key(group), "static", mixed.now)
+		case 2:
+			want, list := map[Port][]string{}, []StaticPort{}
+			for p := range Port(3) {
+				if r.IntN(2) == 0 {
+					continue
+				}
+				s := StaticPort{Port: p + 1}
+				for _, text := range sources {
+					if r.IntN(2) == 0 || group == "232.1.1.1" && text == sources[0] {
+						s.Sources = append(s.Sources, netip.MustParseAddr(text))
+					}
+				}
+				for _, a := range s.Sources {
+					want[s.Port] = append(want[s.Port], a.String())
+				}
+				if len(s.Sources) == 0 {
+					want[s.Port] = []string{"all"}
+				}
+				list = append(list, s)
+			}
+			if err := mixed.SetStatic(key(group), list, "static", mixed.now); err != nil {
+				t.Fatal(err)
+			}
+			ordered[group] = want
+		default:
+			report := v3Report(h1, rec(kinds[r.IntN(len(kinds))], group, sources[:r.IntN(3)]...))
+			plain.hear(port, report)
+			mixed.hear(port, report)
+		}
+		checkTable(t, mixed.Table)
+		for _, group := range groups {
+			for port := Port(1); port <= 3; port++ {
+				was, now := world(plain.find(key(group), port), plain.now), world(mixed.find(key(group), port), mixed.now)
+				if was != "none" {
+					learnt++
+				}
+				if was != now {
+					t.Fatalf("round %d: port %d of %s is %s, want %s", round, port, group, now, was)
+				}
+				for _, source := range append(sources, "198.51.100.9") {
+					want := wantsLearnt(plain, group, port, source) || slices.Contains(ordered[group][port], source) || slices.Contains(ordered[group][port], "all")
+					if got := getsFrom(mixed, group, port, source); got != want {
+						t.Fatalf("round %d: port %d gets %s from %s: %t, want %t (ordered %v)", round, port, group, source, got, want, ordered[group])
+					}
+				}
+			}
+		}
+	}
+	if learnt < rounds {
+		t.Errorf("only %d learnt members in %d rounds: this test is blind", learnt, rounds)
+	}
+}
+
+func wantsLearnt(tt *testTable, group string, port Port, source string) bool {
+	m := tt.find(key(group), port)
+	return m != nil && m.wants(netip.MustParseAddr(source))
+}
+
+// getsFrom reports whether forwarding sends the source's packets to the port.
+func getsFrom(tt *testTable, group string, port Port, source string) bool {
+	f, ok := tt.Forwarding(key(group))
+	if !ok {
+		return false
+	}
+	for _, s := range f.Sources {
+		if s.Source == netip.MustParseAddr(source) {
+			return slices.Contains(s.Ports, port)
+		}
+	}
+	return slices.Contains(f.Any, port)
 }
