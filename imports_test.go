@@ -22,8 +22,9 @@ var allowed = map[string][]string{
 	"groupplan":    {"groupname"},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
+	"history":      {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector", "groupname", "groupplan"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "groupname", "groupplan"},
 }
 
 // everywhere may be imported by tests of any package.

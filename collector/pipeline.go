@@ -30,6 +30,8 @@ type pipeline struct {
 	dp      *bpf.Datapath
 	outlet  *Outlet
 
+	lastLosses lastLosses
+
 	batch []bpf.Event
 
 	mu      sync.Mutex
@@ -138,6 +140,9 @@ func (p *pipeline) drain() error {
 // take gets an event from the rings; the reader uses its memory again.
 func (p *pipeline) take(ev *bpf.Event, c bpf.Change) {
 	p.batch = append(p.batch, *ev)
+	if ev.Kind == bpf.KindDrop {
+		p.lastLosses.see(ev)
+	}
 	if ev.Kind == bpf.KindReplication && c.Generation != 0 {
 		p.latency.packet(bpf.GroupKey{Domain: c.Domain, VLAN: ev.VLAN, Group: ev.Group}, c)
 	}

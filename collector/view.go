@@ -69,17 +69,19 @@ type SubscriberView struct {
 
 // DropView is how many packets of a group were dropped for one reason.
 type DropView struct {
-	Reason  string `json:"reason"`
-	Packets uint64 `json:"packets"`
-	Bytes   uint64 `json:"bytes"`
+	Reason   string    `json:"reason"`
+	Packets  uint64    `json:"packets"`
+	Bytes    uint64    `json:"bytes"`
+	LastSeen time.Time `json:"last_seen,omitzero"` // of the last event about it; zero: none yet
 }
 
 // FailureView is how many copies for one port were lost for one reason.
 type FailureView struct {
-	Interface string `json:"interface"`
-	Reason    string `json:"reason"`
-	Packets   uint64 `json:"packets"`
-	Bytes     uint64 `json:"bytes"`
+	Interface string    `json:"interface"`
+	Reason    string    `json:"reason"`
+	Packets   uint64    `json:"packets"`
+	Bytes     uint64    `json:"bytes"`
+	LastSeen  time.Time `json:"last_seen,omitzero"` // of the last event about it; zero: none yet
 }
 
 // View reads the tables and the kernel's counters. Returns ErrNotRunning before
@@ -227,7 +229,8 @@ func (b *viewBuilder) readLosses() error {
 	err := b.agent.dp.EachDrop(func(d bpf.DropCount) {
 		if d.Packets > 0 && !b.skips(d.Key.Group) {
 			g := b.group(d.Key)
-			g.Drops = append(g.Drops, DropView{Reason: d.Reason.String(), Packets: d.Packets, Bytes: d.Bytes})
+			reason := d.Reason.String()
+			g.Drops = append(g.Drops, DropView{reason, d.Packets, d.Bytes, b.agent.pipe.lastLosses.of(g, "", reason)})
 		}
 	})
 	if err != nil {
@@ -236,9 +239,8 @@ func (b *viewBuilder) readLosses() error {
 	return b.agent.dp.EachFailure(func(f bpf.FailureCount) {
 		if f.Packets > 0 && !b.skips(f.Key.Group) {
 			g := b.group(f.Key)
-			g.Failures = append(g.Failures, FailureView{
-				Interface: b.agent.names.Interface(f.Port), Reason: f.Reason.String(), Packets: f.Packets, Bytes: f.Bytes,
-			})
+			port, reason := b.agent.names.Interface(f.Port), f.Reason.String()
+			g.Failures = append(g.Failures, FailureView{port, reason, f.Packets, f.Bytes, b.agent.pipe.lastLosses.of(g, port, reason)})
 		}
 	})
 }

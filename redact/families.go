@@ -116,6 +116,14 @@ const (
 	Scrapes
 	ScrapeRefused
 	MetricExports
+	APIRequests
+	APIConnections
+	APIStreams
+	APIStreamLost
+	HistoryEvents
+	HistoryBytes
+	HistorySince
+	HistoryLost
 	JoinLatency
 	LeaveLatency
 	numFamilies
@@ -202,8 +210,19 @@ var families = [numFamilies]FamilyInfo{
 		[]LabelInfo{byReason}},
 	MetricExports: {"fanlight_metric_exports_total", "fanlight.metric.exports", "Requests with metrics sent by OTLP, by what became of them.", CounterType, "requests",
 		[]LabelInfo{byExporter, {"outcome", Public}}},
-	JoinLatency:  {"fanlight_join_latency_seconds", "fanlight.join.latency", "Time from the arrival of a report to the first packet that was copied to the new subscriber.", HistogramType, "seconds", nil},
-	LeaveLatency: {"fanlight_leave_latency_seconds", "fanlight.leave.latency", "Time from the arrival of a leave to the last packet that was copied to the subscriber.", HistogramType, "seconds", nil},
+	APIRequests: {"fanlight_api_requests_total", "fanlight.api.requests", "Requests to the local API, by HTTP status; connections that found no place count as 503.", CounterType, "requests",
+		[]LabelInfo{{"code", Public}}},
+	APIConnections: {"fanlight_api_connections", "fanlight.api.connections", "Connections to the local API now, by unix or tcp.", GaugeType, "connections",
+		[]LabelInfo{{"transport", Public}}},
+	APIStreams: {"fanlight_api_streams", "fanlight.api.streams", "Clients of the local API that read events now.", GaugeType, "clients", nil},
+	APIStreamLost: {"fanlight_api_stream_lost_total", "fanlight.api.stream.lost", "Events that clients of the local API were told they do not get: slow_reader, the client fell behind all that is kept; missing, they were lost before.", CounterType, "events",
+		[]LabelInfo{byReason}},
+	HistoryEvents: {"fanlight_history_events", "fanlight.history.events", "Events that the history holds.", GaugeType, "events", nil},
+	HistoryBytes:  {"fanlight_history_bytes", "fanlight.history", "Size of the history, in memory or on disk.", GaugeType, "bytes", nil},
+	HistorySince:  {"fanlight_history_since_timestamp_seconds", "fanlight.history.since.timestamp", "From when on the history holds all events.", GaugeType, "seconds", nil},
+	HistoryLost:   {"fanlight_history_lost_total", "fanlight.history.lost", "Events of the history that were dropped though there was room: the disk failed, or what it held came back damaged.", CounterType, "events", nil},
+	JoinLatency:   {"fanlight_join_latency_seconds", "fanlight.join.latency", "Time from the arrival of a report to the first packet that was copied to the new subscriber.", HistogramType, "seconds", nil},
+	LeaveLatency:  {"fanlight_leave_latency_seconds", "fanlight.leave.latency", "Time from the arrival of a leave to the last packet that was copied to the subscriber.", HistogramType, "seconds", nil},
 }
 
 // Info returns the family's description.

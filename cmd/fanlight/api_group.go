@@ -26,15 +26,6 @@ type groupDetail struct {
 	Failures    []loss          `json:"failed_copies"` // copies for its ports
 }
 
-// loss is what was lost for one reason.
-type loss struct {
-	Interface string `json:"interface,omitempty"`
-	Reason    string `json:"reason"`
-	Meaning   string `json:"meaning"`
-	Packets   uint64 `json:"packets"`
-	Bytes     uint64 `json:"bytes"`
-}
-
 // group answers with the group of that address or name, in each domain and VLAN
 // where it is.
 func (v viewer) group(w http.ResponseWriter, r *http.Request) {
@@ -75,22 +66,12 @@ func (v viewer) detail(g *collector.GroupView, at place) groupDetail {
 			d.LastSeen = s.LastSeen
 		}
 	}
-	for _, x := range g.Drops {
-		d.Drops = append(d.Drops, loss{Reason: x.Reason, Meaning: meaningOf(x.Reason), Packets: x.Packets, Bytes: x.Bytes})
-	}
-	for _, x := range g.Failures {
-		if texts, ok := v.policy.Row(memberClasses, append(labelsOf(g), redact.Name(x.Interface))...); ok {
-			d.Failures = append(d.Failures, loss{texts[3], x.Reason, meaningOf(x.Reason), x.Packets, x.Bytes})
+	for _, l := range v.losses(g) {
+		if l.Lost == lostCopy {
+			d.Failures = append(d.Failures, l)
+		} else {
+			d.Drops = append(d.Drops, l)
 		}
 	}
 	return d
-}
-
-// meaningOf is what the reason means, or nothing if it has no explanation.
-func meaningOf(reason string) string {
-	r, err := reasonNamed(reason)
-	if err != nil {
-		return ""
-	}
-	return r.Meaning
 }

@@ -31,8 +31,12 @@ type groupSummary struct {
 
 // viewer answers with what the policy shows of an agent's view.
 type viewer struct {
-	agent  *collector.Agent
-	policy *redact.Policy
+	agent    *sharedAgent
+	policy   *redact.Policy
+	revealed bool // the policy hides nothing: the client is root's
+	events   *eventSource
+	counts   *apiCounts
+	control  bool // what is static may be changed
 }
 
 // groupOrders are the ways to sort groups: the most first.

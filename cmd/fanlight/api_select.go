@@ -64,14 +64,14 @@ func (s selection) fits(domain string, at place) bool {
 
 // members is the agent's view of the groups that may be asked for, with all that
 // is known of them; streams only with their sources.
-func (s selection) members(a *collector.Agent) (collector.View, error) {
+func (s selection) members(a *sharedAgent) (collector.View, error) {
 	if s.address.IsValid() {
 		return a.ViewGroup(s.address)
 	}
 	return a.View()
 }
 
-func (s selection) streams(a *collector.Agent) (collector.View, error) {
+func (s selection) streams(a *sharedAgent) (collector.View, error) {
 	return a.ViewStreams(s.address)
 }
 

@@ -31,7 +31,7 @@ type staticAnswer struct {
 
 // controller changes static groups. allowed is the configuration's api.control.
 type controller struct {
-	agent   *collector.Agent
+	agent   *sharedAgent
 	allowed bool
 }
 

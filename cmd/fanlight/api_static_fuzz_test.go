@@ -15,8 +15,7 @@ import (
 // FuzzStaticRequest: whatever is sent, the answer is JSON with a status that
 // blames the right one. The agent does not run, so nothing is ever in force.
 func FuzzStaticRequest(f *testing.F) {
-	a := collector.New(collector.Config{}, collector.Deps{})
-	c := controller{a, true}
+	c := controller{&sharedAgent{Agent: collector.New(collector.Config{}, collector.Deps{})}, true}
 	f.Add([]byte(`{"group":"239.1.1.1","interface":"p0","source":"192.0.2.1","vlan":"100.7","domain":"lab"}`), "239.1.1.1", "interface=p0&source=192.0.2.1")
 	f.Add([]byte(`{"group":"VRRP"} {}`), "ff15::1", "vlan=9999&group=x")
 	f.Add([]byte(`{"grup":1}`), "a/b %", "%zz")
@@ -48,7 +47,7 @@ func FuzzStaticRequest(f *testing.F) {
 
 // TestStaticRequestIsRead: what the parts of a request become.
 func TestStaticRequestIsRead(t *testing.T) {
-	c := controller{collector.New(collector.Config{}, collector.Deps{}), true}
+	c := controller{&sharedAgent{Agent: collector.New(collector.Config{}, collector.Deps{})}, true}
 	got, err := c.parse(staticRequest{Domain: "lab", VLAN: "100.7", Group: "MCAST-Test", Interface: "p*", Source: "192.0.2.1"})
 	if err == nil {
 		t.Errorf("an unknown name is %+v", got)

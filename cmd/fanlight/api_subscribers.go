@@ -60,7 +60,7 @@ func (v viewer) subscribers(w http.ResponseWriter, r *http.Request) {
 
 // each calls fn for each group of the view that the request asks for. If ok is
 // false it has answered the request.
-func (v viewer) each(w http.ResponseWriter, r *http.Request, viewOf func(selection, *collector.Agent) (collector.View, error),
+func (v viewer) each(w http.ResponseWriter, r *http.Request, viewOf func(selection, *sharedAgent) (collector.View, error),
 	fn func(*collector.GroupView, place)) (q selection, ok bool) {
 	q, err := selectionOf(r.URL.Query())
 	if err != nil {

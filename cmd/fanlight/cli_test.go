@@ -14,7 +14,7 @@ import (
 )
 
 // verbs are all that there are; TestVerbs compares.
-var verbs = []string{"run", "demo", "check", "status", "groups list", "groups show", "groups add", "groups delete", "subscribers list", "subscribers add", "subscribers delete", "streams list", "lint", "explain", "probe", "detach", "redact", "version"}
+var verbs = []string{"run", "demo", "check", "status", "groups list", "groups show", "groups add", "groups delete", "subscribers list", "subscribers add", "subscribers delete", "streams list", "drops list", "observe", "lint", "explain", "probe", "detach", "redact", "version"}
 
 func golden(t *testing.T, path, got string) {
 	t.Helper()
@@ -63,7 +63,7 @@ func TestVerbs(t *testing.T) {
 			got = append(got, verb)
 		}
 	}
-	want := []string{"check", "demo", "detach", "explain", "groups", "lint", "probe", "redact", "run", "status", "streams", "subscribers", "version"}
+	want := []string{"check", "demo", "detach", "drops", "explain", "groups", "lint", "observe", "probe", "redact", "run", "status", "streams", "subscribers", "version"}
 	tested := map[string]bool{}
 	for _, v := range verbs {
 		verb, _, _ := strings.Cut(v, " ")
@@ -121,6 +121,24 @@ func TestErrors(t *testing.T) {
 		{"detach --config " + empty, 2, []string{empty, "empty"}},
 		{"detach --bpffs " + dir, 1, []string{dir, "mount -t bpf"}},
 		{"detach extra", 2, []string{"extra"}},
+		{"observe --type flood", 2, []string{"--type", "flood", "replication drop membership querier loss"}},
+		{"observe --type drop/joined", 2, []string{"--type", "joined", "packet, copy"}},
+		{"observe --group 10.0.0.1", 2, []string{"--group", "10.0.0.1", "no group"}},
+		{"observe --source 1.2.3", 1, []string{"no agent"}}, // a glob
+		{"observe --source 1.2.3/99", 2, []string{"--source", "1.2.3/99"}},
+		{"observe --interface [", 2, []string{"--interface", "glob"}},
+		{"observe --not", 2, []string{"--not", "before the filter"}},
+		{"observe --not --not --type drop", 2, []string{"--not"}},
+		{"observe --last 0 --last -3", 2, []string{"--last", "1 to 1000000"}},
+		{"observe --since yesterday", 2, []string{"--since", "yesterday", "15m"}},
+		{"observe --since 1m --until 2m", 2, []string{"--until", "before since"}},
+		{"observe --reveal --last 3", 2, []string{"--reveal", "as they come"}},
+		{"observe -o xml", 2, []string{"--output", "xml", "compact, json, table, dict"}},
+		{"observe --token-file x", 2, []string{"--token-file", "--address"}},
+		{"observe --address localhost:1", 2, []string{"--token-file", "api.token_file"}},
+		{"observe --address localhost:1 --socket x", 2, []string{"--socket and --address"}},
+		{"observe --address localhost:1 --token-file /nowhere", 1, []string{"--token-file", "/nowhere"}},
+		{"drops list --group 10.0.0.1", 2, []string{"--group", "10.0.0.1"}},
 		{"version -o xml", 2, []string{"--output", "xml"}},
 		{"version extra", 2, []string{"extra"}},
 	} {

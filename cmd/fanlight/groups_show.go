@@ -17,7 +17,8 @@ import (
 
 func newGroupsShow(e env) *cobra.Command {
 	var c chosen
-	var socket, output string
+	var agent client
+	var output string
 	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:   "show GROUP",
@@ -40,12 +41,10 @@ domains or VLANs is shown for each.`,
 				return err
 			}
 			path := "/v1/groups/" + url.PathEscape(args[0])
-			if q := given("domain", c.domain, "vlan", c.vlan); len(q) > 0 {
-				path += "?" + q.Encode()
-			}
+			query := given("domain", c.domain, "vlan", c.vlan)
 			var before, now []groupDetail
 			look := func(into *[]groupDetail) func() error {
-				return func() error { return ask(cmd.Context(), socket, path, into) }
+				return func() error { return agent.ask(cmd.Context(), path, query, into) }
 			}
 			if interval == 0 {
 				err = look(&now)()
@@ -67,7 +66,8 @@ domains or VLANs is shown for each.`,
 	outputFlag(cmd, &output)
 	c.segmentFlags(cmd)
 	cmd.Flags().DurationVar(&interval, "interval", time.Second, "look twice, this `time` apart, for the rates; 0: look once, without rates")
-	socketFlag(cmd, &socket)
+	agent.flags(cmd)
+	agent.revealFlag(cmd)
 	return cmd
 }
 

@@ -22,7 +22,8 @@ var errLint = errors.New("the plan is not good")
 type lintOptions struct {
 	live, strict   bool
 	explain, names string
-	socket, output string
+	agent          client
+	output         string
 }
 
 func newLint(e env) *cobra.Command {
@@ -88,7 +89,8 @@ warnings, too), 2 that the plan can't be read.`,
 	cmd.Flags().StringVar(&o.explain, "explain", "", "tell what a `rule` is about; all: list the rules")
 	cmd.Flags().StringVar(&o.names, "names", "", "`file` of names of groups, as 'names' in the configuration: what it names is yours")
 	outputFlag(cmd, &o.output)
-	socketFlag(cmd, &o.socket)
+	o.agent.flags(cmd)
+	o.agent.revealFlag(cmd)
 	rules := append(ruleNames(), "all")
 	if err := cmd.RegisterFlagCompletionFunc("explain", cobra.FixedCompletions(rules, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is above
@@ -101,7 +103,7 @@ func (o *lintOptions) plan(ctx context.Context, args []string) (groupplan.Plan, 
 	case o.live && len(args) > 0:
 		return groupplan.Plan{}, fmt.Errorf("%w: want a PLAN or --live, not both", errUsage)
 	case o.live:
-		return livePlan(ctx, o.socket)
+		return livePlan(ctx, &o.agent)
 	case len(args) == 0:
 		return groupplan.Plan{}, fmt.Errorf("%w: want a PLAN, or --live for the groups of the running agent", errUsage)
 	}

@@ -108,11 +108,11 @@ func segmentName(domain, vlan string) string {
 	return domain + " vlan " + vlan
 }
 
-// livePlan is what the agent behind the socket forwards now, but for the control
+// livePlan is what the agent forwards now, but for the control
 // groups of each link.
-func livePlan(ctx context.Context, socket string) (p groupplan.Plan, err error) {
+func livePlan(ctx context.Context, agent *client) (p groupplan.Plan, err error) {
 	var list []groupSummary
-	if err := ask(ctx, socket, "/v1/groups", &list); err != nil {
+	if err := agent.ask(ctx, "/v1/groups", nil, &list); err != nil {
 		return p, err
 	}
 	hidden := 0
@@ -129,7 +129,7 @@ func livePlan(ctx context.Context, socket string) (p groupplan.Plan, err error) 
 		}
 	}
 	if hidden > 0 {
-		return p, fmt.Errorf("the agent's policy hides %d groups: lint needs their addresses; give it a plan, or an agent of profile default or reveal", hidden)
+		return p, fmt.Errorf("the agent's policy hides %d groups: lint needs their addresses; ask as root with --reveal, or give it a plan", hidden)
 	}
 	return p, nil
 }

@@ -18,23 +18,23 @@ import (
 
 // lister is a noun whose list comes from the running agent.
 type lister struct {
+	client
+	chosen
 	path   string // of the API
 	sorts  []string
-	socket string
 	output string
-	chosen
-	sort  string
-	limit int
+	sort   string
+	limit  int
 	// table writes the answer for people.
 	table func(w *tabwriter.Writer, raw []byte) error
-	// ask gets the list in another way than by one request; nil: by one.
-	ask func(ctx context.Context, socket, path string) (json.RawMessage, error)
+	// get gets the list in another way than by one request; nil: by one.
+	get func(ctx context.Context, query url.Values) (json.RawMessage, error)
 }
 
 // chosen is which groups the operator asks for.
 type chosen struct{ group, domain, vlan string }
 
-func (c *chosen) flags(cmd *cobra.Command) {
+func (c *chosen) groupFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.group, "group", "", "only this `group`: its address, or its name")
 	c.segmentFlags(cmd)
 }
@@ -69,25 +69,22 @@ func (l *lister) command(e env, short, long, example string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd, e) },
 	}
 	outputFlag(cmd, &l.output)
-	l.flags(cmd)
+	l.groupFlags(cmd)
 	cmd.Flags().StringVar(&l.sort, "sort", "", "sort by this `column`: "+strings.Join(l.sorts, ", ")+" (default: by domain, VLAN and address)")
 	if err := cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(l.sorts, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is on the line above
 	}
 	cmd.Flags().IntVar(&l.limit, "limit", 0, "show this `number` of lines at most; 0: all")
-	socketFlag(cmd, &l.socket)
+	l.client.flags(cmd)
+	l.revealFlag(cmd)
 	return cmd
 }
 
-func socketFlag(cmd *cobra.Command, socket *string) {
-	cmd.Flags().StringVar(socket, "socket", defaultSocket, "`path` of the agent's socket")
-}
-
-// request is the path of the API with what the flags ask for.
-func (l *lister) request() (string, error) {
+// parameters are what the flags ask for.
+func (l *lister) parameters() (url.Values, error) {
 	q, err := l.query()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	known := false
 	for _, name := range l.sorts {
@@ -95,19 +92,16 @@ func (l *lister) request() (string, error) {
 	}
 	switch {
 	case l.sort != "" && !known:
-		return "", fmt.Errorf("%w: --sort: %q is none of %s", errUsage, l.sort, strings.Join(l.sorts, ", "))
+		return nil, fmt.Errorf("%w: --sort: %q is none of %s", errUsage, l.sort, strings.Join(l.sorts, ", "))
 	case l.limit < 0:
-		return "", fmt.Errorf("%w: --limit: %d is negative", errUsage, l.limit)
+		return nil, fmt.Errorf("%w: --limit: %d is negative", errUsage, l.limit)
 	case l.limit > 0:
 		q.Set("limit", strconv.Itoa(l.limit))
 	}
 	if l.sort != "" {
 		q.Set("sort", l.sort)
 	}
-	if len(q) == 0 {
-		return l.path, nil
-	}
-	return l.path + "?" + q.Encode(), nil
+	return q, nil
 }
 
 func (l *lister) run(cmd *cobra.Command, e env) error {
@@ -115,15 +109,15 @@ func (l *lister) run(cmd *cobra.Command, e env) error {
 	if err != nil {
 		return err
 	}
-	path, err := l.request()
+	query, err := l.parameters()
 	if err != nil {
 		return err
 	}
 	var raw json.RawMessage
-	if l.ask != nil {
-		raw, err = l.ask(cmd.Context(), l.socket, path)
+	if l.get != nil {
+		raw, err = l.get(cmd.Context(), query)
 	} else {
-		err = ask(cmd.Context(), l.socket, path, &raw)
+		err = l.ask(cmd.Context(), l.path, query, &raw)
 	}
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ type service struct {
 	pushes  []*exporters.OTLPMetrics
 	reopen  []exporters.Reopener
 	listen  net.Listener
-	api     net.Listener
+	api     *apiServer // nil: none
 	cfg     config
 
 	reloadOK   *redact.Series
@@ -145,16 +145,16 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 		return nil, err
 	}
 	s.adopt(sinks)
+	if cfg.API.enabled() {
+		if sinks, err = s.openAPI(sinks); err != nil {
+			closeSinks(sinks)
+			return nil, err
+		}
+	}
 	if cfg.Metrics.Listen != "" {
 		if s.listen, err = net.Listen("tcp", cfg.Metrics.Listen); err != nil {
 			closeSinks(sinks)
-			return nil, fmt.Errorf("metrics.listen: %w", err)
-		}
-	}
-	if cfg.API.path() != "" {
-		if s.api, err = cfg.API.listen(); err != nil {
-			closeSinks(sinks)
-			return nil, errors.Join(fmt.Errorf("api.socket: %w", err), s.closeListeners())
+			return nil, errors.Join(fmt.Errorf("metrics.listen: %w", err), s.closeAPI())
 		}
 	}
 	s.agent = collector.New(cfg.Config, collector.Deps{
@@ -247,14 +247,25 @@ func (s *service) countActions(exporter string, c exporters.Counter) {
 	})
 }
 
-func (s *service) closeListeners() error {
-	var errs []error
-	for _, l := range []net.Listener{s.listen, s.api} {
-		if l != nil {
-			errs = append(errs, l.Close())
-		}
+// openAPI opens the API, and returns the sinks with those that it reads.
+func (s *service) openAPI(sinks []collector.NamedSink) ([]collector.NamedSink, error) {
+	events, err := newEventSource(s.cfg, s.policy)
+	if err != nil {
+		return sinks, err
 	}
-	return errors.Join(errs...)
+	sinks = append(sinks, events.sinks()...)
+	if s.api, err = listenAPI(s.cfg.API, s.metrics, events); err != nil {
+		return sinks, err
+	}
+	s.reopen = append(s.reopen, s.api.reopeners()...)
+	return sinks, nil
+}
+
+func (s *service) closeAPI() error {
+	if s.api == nil {
+		return nil
+	}
+	return s.api.close()
 }
 
 func closeSinks(sinks []collector.NamedSink) {
@@ -278,7 +289,7 @@ func (s *service) run(ctx context.Context) error {
 		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
 	}
 	if s.api != nil {
-		g.Go(func() error { return serveAPI(ctx, s.api, s.agent, s.policy, s.cfg.API) })
+		g.Go(func() error { return s.api.run(ctx, s.agent, s.policy) })
 	}
 	for _, push := range s.pushes {
 		g.Go(func() error {
@@ -336,7 +347,7 @@ func (c config) fixed(next config) error {
 		was, now any
 	}{
 		{"metrics", c.Metrics, next.Metrics}, {"events", c.Events, next.Events}, {"redact", c.Redact, next.Redact},
-		{"api", c.API, next.API},
+		{"api", c.API, next.API}, {"history", c.History, next.History},
 	} {
 		if !reflect.DeepEqual(part.was, part.now) {
 			return fmt.Errorf("%s changed: %w", part.key, collector.ErrNeedsRestart)

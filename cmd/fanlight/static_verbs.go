@@ -14,14 +14,15 @@ import (
 // staticVerb adds or deletes something static at the running agent.
 type staticVerb struct {
 	staticRequest
-	socket, output string
+	agent  client // at the socket: changes are not taken by TCP
+	output string
 }
 
 func (v *staticVerb) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&v.Domain, "domain", "", "the `domain`; may be left out if the agent has one only")
 	cmd.Flags().StringVar(&v.VLAN, "vlan", "", "the `VLAN`, such as 100, or 100.7 with two tags (default: untagged)")
 	outputFlag(cmd, &v.output)
-	socketFlag(cmd, &v.socket)
+	cmd.Flags().StringVar(&v.agent.socket, "socket", defaultSocket, "`path` of the agent's socket")
 }
 
 // flagsOfPort are those that say who gets what.
@@ -50,13 +51,13 @@ func (v *staticVerb) checkPort() error {
 
 // do sends the request and says what became of it: what was done, or that it
 // was so already.
-func (v *staticVerb) do(ctx context.Context, e env, method, path string, body any, done, already string) error {
+func (v *staticVerb) do(ctx context.Context, e env, method, path string, query url.Values, body any, done, already string) error {
 	inJSON, err := wantsJSON(v.output)
 	if err != nil {
 		return err
 	}
 	var raw json.RawMessage
-	if err := request(ctx, v.socket, method, path, body, &raw); err != nil {
+	if err := v.agent.send(ctx, method, path, query, body, &raw); err != nil {
 		return err
 	}
 	if inJSON {
@@ -99,7 +100,7 @@ as 'unregistered', even where groups that nobody joined are flooded.` + staticHe
 		Args: wantGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.Group = args[0]
-			return v.do(cmd.Context(), e, http.MethodPost, "/v1/groups", v.staticRequest,
+			return v.do(cmd.Context(), e, http.MethodPost, "/v1/groups", nil, v.staticRequest,
 				"added group "+v.Group, "group "+v.Group+" is static already")
 		},
 	}
@@ -118,10 +119,7 @@ func newGroupsDelete(e env) *cobra.Command {
 		Args:    wantGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "/v1/groups/" + url.PathEscape(args[0])
-			if q := given("domain", v.Domain, "vlan", v.VLAN); len(q) > 0 {
-				path += "?" + q.Encode()
-			}
-			return v.do(cmd.Context(), e, http.MethodDelete, path, nil,
+			return v.do(cmd.Context(), e, http.MethodDelete, path, given("domain", v.Domain, "vlan", v.VLAN), nil,
 				"deleted static group "+args[0], "group "+args[0]+" is not static")
 		},
 	}
@@ -146,7 +144,7 @@ What the domain does not allow, and what there is no room for, is refused.` + st
 			if err := v.checkPort(); err != nil {
 				return err
 			}
-			return v.do(cmd.Context(), e, http.MethodPost, "/v1/subscribers", v.staticRequest,
+			return v.do(cmd.Context(), e, http.MethodPost, "/v1/subscribers", nil, v.staticRequest,
 				"subscribed "+v.Interface+" to "+v.Group, v.Interface+" is a static subscriber of "+v.Group+" already")
 		},
 	}
@@ -170,7 +168,7 @@ the port asked for the group by IGMP or MLD, it still gets it.` + staticHelp,
 				return err
 			}
 			q := given("domain", v.Domain, "vlan", v.VLAN, "group", v.Group, "interface", v.Interface, "source", v.Source)
-			return v.do(cmd.Context(), e, http.MethodDelete, "/v1/subscribers?"+q.Encode(), nil,
+			return v.do(cmd.Context(), e, http.MethodDelete, "/v1/subscribers", q, nil,
 				"unsubscribed "+v.Interface+" from "+v.Group, v.Interface+" is no static subscriber of "+v.Group)
 		},
 	}

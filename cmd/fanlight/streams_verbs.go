@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"text/tabwriter"
@@ -15,8 +16,8 @@ import (
 func newStreams(e env) *cobra.Command {
 	l := &lister{path: "/v1/streams", sorts: streamOrders.names(), table: streamTable}
 	var interval time.Duration
-	l.ask = func(ctx context.Context, socket, path string) (json.RawMessage, error) {
-		return askStreams(ctx, socket, path, interval)
+	l.get = func(ctx context.Context, query url.Values) (json.RawMessage, error) {
+		return l.askStreams(ctx, query, interval)
 	}
 	list := l.command(e,
 		"List each source of each group with packets, bytes, copies and fan-out",
@@ -50,33 +51,23 @@ func checkInterval(d time.Duration) error {
 }
 
 // askStreams asks once, or twice with the time in between.
-func askStreams(ctx context.Context, socket, path string, interval time.Duration) (json.RawMessage, error) {
+func (l *lister) askStreams(ctx context.Context, query url.Values, interval time.Duration) (json.RawMessage, error) {
 	var raw json.RawMessage
 	if interval == 0 {
-		err := ask(ctx, socket, path, &raw)
+		err := l.ask(ctx, l.path, query, &raw)
 		return raw, err
 	}
+	all := maps.Clone(query)
+	all.Del("limit") // the first lines may be others the next time
 	var before, now []streamSummary
 	seconds, err := askTwice(ctx, interval,
-		func() error { return ask(ctx, socket, withoutLimit(path), &before) },
-		func() error { return ask(ctx, socket, path, &now) })
+		func() error { return l.ask(ctx, l.path, all, &before) },
+		func() error { return l.ask(ctx, l.path, query, &now) })
 	if err != nil {
 		return nil, err
 	}
 	rateStreams(before, now, seconds)
 	return json.Marshal(now)
-}
-
-// withoutLimit asks for all lines: the first ones may be others the next time.
-func withoutLimit(path string) string {
-	u, err := url.Parse(path)
-	if err != nil {
-		return path
-	}
-	q := u.Query()
-	q.Del("limit")
-	u.RawQuery = q.Encode()
-	return u.String()
 }
 
 func streamTable(w *tabwriter.Writer, raw []byte) error {
