@@ -15,6 +15,8 @@ TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
 
 export CGO_ENABLED := 0
+# An older Go has vulnerabilities of its own; Go fetches the one that go.mod names.
+export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
 export BPF2GO_CC := $(CLANG)
 export BPF2GO_STRIP := $(STRIP)
 export BPF2GO_CFLAGS := -O2 -g -mcpu=v3 -Wall -Wextra -Wpadded -Werror -I/usr/include/$(shell uname -m)-linux-gnu
@@ -85,18 +87,16 @@ check-generated: ## compile and generate again, and fail on a difference
 	  echo "generated files were stale: run make generate and commit"; exit 1; fi
 
 .PHONY: lint
-lint: ## gofmt, vet, staticcheck, clang-format
+lint: vulncheck ## gofmt, vet, staticcheck, clang-format, govulncheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(CLANG_FORMAT) --dry-run -Werror bpf/*.h bpf/*.bpf.c test/bench/*.bpf.c
 
-# Apart from lint, because it fetches the toolchain that go.mod names: an older
-# Go has vulnerabilities of its own.
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what is linked
 	test/vulndb/index.sh $(VULNDB) .cache/vulndb
-	GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' go.mod) $(GO) tool govulncheck -db file://$(CURDIR)/.cache/vulndb/$(VULNDB) ./...
+	$(GO) tool govulncheck -db file://$(CURDIR)/.cache/vulndb/$(VULNDB) ./...
 
 .PHONY: fmt
 fmt: ## format Go and C

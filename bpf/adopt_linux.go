@@ -26,6 +26,9 @@ func newTables(m map[string]*ebpf.Map, s Settings) (*Tables, error) {
 	if err := t.adopt(); err != nil {
 		return nil, err
 	}
+	if err := t.disown(); err != nil {
+		return nil, err
+	}
 	t.pool.freeRest()
 	err = forEach(m["ports"], func(ifindex *uint32, _ *wirePort) { t.ports[*ifindex] = true })
 	if err != nil {
@@ -96,6 +99,19 @@ func (t *Tables) adopt() error {
 			Routers:   routers,
 		}
 	}
+	return nil
+}
+
+// disown makes streams forget lists that an earlier agent took out of use but
+// died before it announced that.
+func (t *Tables) disown() error {
+	if err := t.maps["revision"].Lookup(uint32(0), &t.revision); err != nil {
+		return fmt.Errorf("read revision: %w", err)
+	}
+	if err := t.announce(); err != nil {
+		return err
+	}
+	t.pool.grace()
 	return nil
 }
 

@@ -32,6 +32,7 @@ const (
 	copylossMapPairs              = "pairs"
 	copylossMapPortStats          = "port_stats"
 	copylossMapPorts              = "ports"
+	copylossMapRevision           = "revision"
 	copylossMapSegments           = "segments"
 	copylossMapStreams            = "streams"
 	copylossMapTableFull          = "table_full"
@@ -110,6 +111,7 @@ type copylossMapSpecs struct {
 	Pairs        *ebpf.MapSpec `ebpf:"pairs"`
 	PortStats    *ebpf.MapSpec `ebpf:"port_stats"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Revision     *ebpf.MapSpec `ebpf:"revision"`
 	Segments     *ebpf.MapSpec `ebpf:"segments"`
 	Streams      *ebpf.MapSpec `ebpf:"streams"`
 	TableFull    *ebpf.MapSpec `ebpf:"table_full"`
@@ -164,6 +166,7 @@ type copylossMaps struct {
 	Pairs        *ebpf.Map `ebpf:"pairs"`
 	PortStats    *ebpf.Map `ebpf:"port_stats"`
 	Ports        *ebpf.Map `ebpf:"ports"`
+	Revision     *ebpf.Map `ebpf:"revision"`
 	Segments     *ebpf.Map `ebpf:"segments"`
 	Streams      *ebpf.Map `ebpf:"streams"`
 	TableFull    *ebpf.Map `ebpf:"table_full"`
@@ -187,6 +190,7 @@ func (m *copylossMaps) Close() error {
 		m.Pairs,
 		m.PortStats,
 		m.Ports,
+		m.Revision,
 		m.Segments,
 		m.Streams,
 		m.TableFull,

@@ -32,6 +32,7 @@ const (
 	forgetMapPairs              = "pairs"
 	forgetMapPortStats          = "port_stats"
 	forgetMapPorts              = "ports"
+	forgetMapRevision           = "revision"
 	forgetMapSegments           = "segments"
 	forgetMapStreams            = "streams"
 	forgetMapTableFull          = "table_full"
@@ -108,6 +109,7 @@ type forgetMapSpecs struct {
 	Pairs        *ebpf.MapSpec `ebpf:"pairs"`
 	PortStats    *ebpf.MapSpec `ebpf:"port_stats"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Revision     *ebpf.MapSpec `ebpf:"revision"`
 	Segments     *ebpf.MapSpec `ebpf:"segments"`
 	Streams      *ebpf.MapSpec `ebpf:"streams"`
 	TableFull    *ebpf.MapSpec `ebpf:"table_full"`
@@ -160,6 +162,7 @@ type forgetMaps struct {
 	Pairs        *ebpf.Map `ebpf:"pairs"`
 	PortStats    *ebpf.Map `ebpf:"port_stats"`
 	Ports        *ebpf.Map `ebpf:"ports"`
+	Revision     *ebpf.Map `ebpf:"revision"`
 	Segments     *ebpf.Map `ebpf:"segments"`
 	Streams      *ebpf.Map `ebpf:"streams"`
 	TableFull    *ebpf.Map `ebpf:"table_full"`
@@ -183,6 +186,7 @@ func (m *forgetMaps) Close() error {
 		m.Pairs,
 		m.PortStats,
 		m.Ports,
+		m.Revision,
 		m.Segments,
 		m.Streams,
 		m.TableFull,

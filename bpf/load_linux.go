@@ -17,7 +17,7 @@ import (
 )
 
 // LayoutVersion is the version of all pinned layouts (LAYOUT_VERSION).
-const LayoutVersion = 1
+const LayoutVersion = 2
 
 // Budgets are the least times between two events of one subject. A zero value
 // stands for the default.

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 /* Version of all pinned layouts; an agent refuses pins of another version. */
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 
 /* Ports in one chunk of a port list, and counters in one chunk of stats. */
 #define CHUNK_PORTS 16
@@ -252,12 +252,15 @@ struct stream {
 	__u64 changed_ns; /* first packet after the oldest change not yet told
 			   */
 	__u64 before_ns;  /* the packet before that one */
+	__u64 route;	  /* what was decided: table revision << 32 | list */
 	__u32 fanout;
 	__u32 generation;  /* of the group, as of the last packet */
 	__u32 told_fanout; /* as of the last event */
 	__u32 told_generation;
 	__u32 sources; /* of (*,G): how many (S,G) have a stream of their own */
 	__u32 counted; /* of (S,G): it is one of those */
+	__u32 sample;  /* of the group, as of the route */
+	__u32 pad;
 };
 
 struct drop_key {
@@ -342,7 +345,7 @@ _Static_assert(sizeof(struct pair) == 24, "pair");
 _Static_assert(sizeof(struct member_key) == 32, "member_key");
 _Static_assert(sizeof(struct meta) == 16, "meta");
 _Static_assert(sizeof(struct pair_stats) == 256, "pair_stats");
-_Static_assert(sizeof(struct stream) == 104, "stream");
+_Static_assert(sizeof(struct stream) == 120, "stream");
 _Static_assert(sizeof(struct drop_key) == 32, "drop_key");
 _Static_assert(sizeof(struct failure_key) == 32, "failure_key");
 _Static_assert(sizeof(struct tally) == 32, "tally");

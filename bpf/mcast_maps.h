@@ -42,6 +42,14 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } groups SEC(".maps");
 
+/* Grows with every change of groups, after it; see route.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} revision SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);

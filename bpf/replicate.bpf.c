@@ -13,6 +13,7 @@
 #include "copy.h"
 #include "control.h"
 #include "loop.h"
+#include "route.h"
 #include "stream.h"
 #include "parsing.h"
 
@@ -141,9 +142,11 @@ static __always_inline void decide_unregistered(const struct copying *c,
 	to->reason = DROP_UNREGISTERED;
 }
 
+/* s is the packet's stream, or nothing if it has none yet. */
 static __always_inline void decide(const struct copying *c,
 				   const struct packet *p,
-				   const struct domain *d, struct decision *to)
+				   const struct domain *d, struct stream *s,
+				   struct decision *to)
 {
 	struct flow_key key = {
 		.group = c->group,
@@ -151,11 +154,19 @@ static __always_inline void decide(const struct copying *c,
 		.vlan = c->vlan,
 	};
 	struct group *g, *sg;
+	__u32 now = 0;
 
 	if (is_for_all(p)) {
 		to->list = d->flood;
 		return;
 	}
+	if (s && recall_route(s, &to->list)) {
+		to->generation = s->generation;
+		to->sample = s->sample;
+		return;
+	}
+	if (s)
+		now = revision_before();
 	g = bpf_map_lookup_elem(&groups, &key);
 	if (!g) {
 		decide_unregistered(c, p, d, to);
@@ -172,6 +183,8 @@ static __always_inline void decide(const struct copying *c,
 	to->list = g->list;
 	to->generation = g->generation;
 	to->sample = g->sample;
+	if (s && to->list)
+		keep_route(s, now, to->list, to->sample);
 }
 
 /*
@@ -289,23 +302,22 @@ handle_data(struct __sk_buff *skb, const struct packet *p,
 {
 	struct decision to = {};
 	__u32 fault = find_fault(p);
+	struct stream *s;
 	int wanted_here;
 
 	if (fault)
 		return dropped(ps, c, fault);
-	decide(c, p, d, &to);
-	copy_packet(skb, p, tag, to.list);
-	if (!to.list) {
-		if (!to.reason || (to.reason != DROP_NOT_ALLOWED &&
-				   host_wants(skb, p, port))) {
-			count_stream(to.generation, to.sample, d->stream_limit);
-			return passed(ps, c->segs);
-		}
+	s = find_stream(c);
+	decide(c, p, d, s, &to);
+	if (!to.list && to.reason &&
+	    (to.reason == DROP_NOT_ALLOWED || !host_wants(skb, p, port)))
 		return dropped(ps, c, to.reason);
-	}
-	count_stream(to.generation, to.sample, d->stream_limit);
+	if (s)
+		touch_stream(s, c, to.generation);
+	copy_packet(skb, p, tag, to.list);
+	count_stream(s, to.generation, to.sample, d->stream_limit);
 	if (!c->wanted)
-		return passed(ps, c->segs); /* its own port alone wants it */
+		return passed(ps, c->segs); /* host or own port alone */
 	wanted_here = host_wants(skb, p, port);
 	return forwarded(skb, ps, c->segs, wanted_here);
 }

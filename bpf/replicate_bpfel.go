@@ -34,6 +34,7 @@ const (
 	replicateMapPortRate           = "port_rate"
 	replicateMapPortStats          = "port_stats"
 	replicateMapPorts              = "ports"
+	replicateMapRevision           = "revision"
 	replicateMapSegments           = "segments"
 	replicateMapStreams            = "streams"
 	replicateMapTableFull          = "table_full"
@@ -116,6 +117,7 @@ type replicateMapSpecs struct {
 	PortRate      *ebpf.MapSpec `ebpf:"port_rate"`
 	PortStats     *ebpf.MapSpec `ebpf:"port_stats"`
 	Ports         *ebpf.MapSpec `ebpf:"ports"`
+	Revision      *ebpf.MapSpec `ebpf:"revision"`
 	Segments      *ebpf.MapSpec `ebpf:"segments"`
 	Streams       *ebpf.MapSpec `ebpf:"streams"`
 	TableFull     *ebpf.MapSpec `ebpf:"table_full"`
@@ -174,6 +176,7 @@ type replicateMaps struct {
 	PortRate      *ebpf.Map `ebpf:"port_rate"`
 	PortStats     *ebpf.Map `ebpf:"port_stats"`
 	Ports         *ebpf.Map `ebpf:"ports"`
+	Revision      *ebpf.Map `ebpf:"revision"`
 	Segments      *ebpf.Map `ebpf:"segments"`
 	Streams       *ebpf.Map `ebpf:"streams"`
 	TableFull     *ebpf.Map `ebpf:"table_full"`
@@ -199,6 +202,7 @@ func (m *replicateMaps) Close() error {
 		m.PortRate,
 		m.PortStats,
 		m.Ports,
+		m.Revision,
 		m.Segments,
 		m.Streams,
 		m.TableFull,

@@ -76,27 +76,26 @@ static __always_inline void tell_stream(const struct copying *c,
 	s->told_generation = s->generation;
 }
 
-/* Adds the packet that was just copied to its stream, and tells if it is time.
- */
-__noinline int count_stream(__u32 generation, __u32 sample, __u32 limit)
+/* Finds the stream of the packet's source; 0 if it has none of its own. */
+static __always_inline struct stream *find_stream(const struct copying *c)
 {
-	struct copying *c = current_copying();
-	struct flow_key key;
-	struct stream *s;
-	__u64 segs, since;
+	struct flow_key key = {
+		.source = c->source,
+		.group = c->group,
+		.domain = c->domain,
+		.vlan = c->vlan,
+	};
 
-	if (!c || !counting)
-		return 0;
-	key.source = c->source;
-	key.group = c->group;
-	key.domain = c->domain;
-	key.vlan = c->vlan;
-	s = bpf_map_lookup_elem(&streams, &key);
-	if (!s)
-		s = new_stream(c, limit);
-	if (!s)
-		return 0;
-	segs = c->segs;
+	return counting ? bpf_map_lookup_elem(&streams, &key) : 0;
+}
+
+/*
+ * Notes that a packet came, and by which generation of lists it goes. Before
+ * the copies are made, which take their time: a stream in use is not forgotten.
+ */
+static __always_inline void
+touch_stream(struct stream *s, const struct copying *c, __u32 generation)
+{
 	if (s->generation != generation) {
 		if (s->generation == s->told_generation) {
 			s->changed_ns = c->now_ns;
@@ -104,8 +103,29 @@ __noinline int count_stream(__u32 generation, __u32 sample, __u32 limit)
 		}
 		s->generation = generation;
 	}
-	s->fanout = c->wanted;
 	s->last_ns = c->now_ns;
+}
+
+/*
+ * Adds the packet that was just copied to its stream, and tells if it is time.
+ * s is what find_stream found, and was touched.
+ */
+static __noinline int count_stream(struct stream *s, __u32 generation,
+				   __u32 sample, __u32 limit)
+{
+	struct copying *c = current_copying();
+	__u64 segs, since;
+
+	if (!c || !counting)
+		return 0;
+	if (!s) {
+		s = new_stream(c, limit);
+		if (!s)
+			return 0;
+		touch_stream(s, c, generation);
+	}
+	segs = c->segs;
+	s->fanout = c->wanted;
 	add(&s->packets, segs);
 	add(&s->bytes, c->bytes);
 	if (c->wanted) {

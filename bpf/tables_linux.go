@@ -48,6 +48,7 @@ type Tables struct {
 
 	ports      map[uint32]bool // that SetPort made
 	generation uint32          // the last that was given out
+	revision   uint32          // of the groups table, as the kernel has it
 }
 
 // groupState mirrors what the kernel has for a group.
@@ -84,7 +85,7 @@ func (t *Tables) SetGroup(k GroupKey, fw Forwarding) (generation uint32, err err
 	if err == nil {
 		err = t.swap(k, st, next)
 	}
-	if err != nil {
+	if err = errors.Join(err, t.announce()); err != nil {
 		t.retire(next)
 		if t.groups[k] != nil {
 			t.pool.grace() // packets may have seen some of it
@@ -94,6 +95,17 @@ func (t *Tables) SetGroup(k GroupKey, fw Forwarding) (generation uint32, err err
 	t.retire(st)
 	t.groups[k] = next
 	return next.generation, nil
+}
+
+// announce makes streams look at the groups table again: what they remember of
+// it is of an older revision. Nothing that they remember may be used again
+// before (see route.h).
+func (t *Tables) announce() error {
+	t.revision = max(t.revision+1, 1) // 0: no revision yet
+	if err := t.maps["revision"].Put(uint32(0), t.revision); err != nil {
+		return fmt.Errorf("announce change: %w", err)
+	}
+	return nil
 }
 
 // nextGeneration returns a number that no list had before: a stream outlives
@@ -217,6 +229,9 @@ func (t *Tables) deleteGroup(k GroupKey) error {
 		if err := deleteKey(t.maps["groups"], key); err != nil {
 			return fmt.Errorf("delete source of group: %w", err)
 		}
+	}
+	if err := t.announce(); err != nil {
+		return err
 	}
 	t.retire(st)
 	delete(t.groups, k)

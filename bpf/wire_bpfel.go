@@ -279,12 +279,15 @@ type wireStream struct {
 	EventNs        uint64
 	ChangedNs      uint64
 	BeforeNs       uint64
+	Route          uint64
 	Fanout         uint32
 	Generation     uint32
 	ToldFanout     uint32
 	ToldGeneration uint32
 	Sources        uint32
 	Counted        uint32
+	Sample         uint32
+	Pad            uint32
 }
 
 type wireTable uint32

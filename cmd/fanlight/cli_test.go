@@ -14,7 +14,7 @@ import (
 )
 
 // verbs are all that there are; TestVerbs compares.
-var verbs = []string{"run", "demo", "check", "status", "groups list", "groups show", "groups add", "groups delete", "subscribers list", "subscribers add", "subscribers delete", "streams list", "drops list", "observe", "lint", "explain", "probe", "detach", "redact", "version"}
+var verbs = []string{"run", "demo", "check", "status", "groups list", "groups show", "groups add", "groups delete", "subscribers list", "subscribers add", "subscribers delete", "streams list", "drops list", "observe", "lint", "explain", "probe", "detach", "doctor", "redact", "version"}
 
 func golden(t *testing.T, path, got string) {
 	t.Helper()
@@ -63,7 +63,7 @@ func TestVerbs(t *testing.T) {
 			got = append(got, verb)
 		}
 	}
-	want := []string{"check", "demo", "detach", "drops", "explain", "groups", "lint", "observe", "probe", "redact", "run", "status", "streams", "subscribers", "version"}
+	want := []string{"check", "demo", "detach", "doctor", "drops", "explain", "groups", "lint", "observe", "probe", "redact", "run", "status", "streams", "subscribers", "version"}
 	tested := map[string]bool{}
 	for _, v := range verbs {
 		verb, _, _ := strings.Cut(v, " ")
@@ -121,6 +121,20 @@ func TestErrors(t *testing.T) {
 		{"detach --config " + empty, 2, []string{empty, "empty"}},
 		{"detach --bpffs " + dir, 1, []string{dir, "mount -t bpf"}},
 		{"detach extra", 2, []string{"extra"}},
+		{"doctor", 2, []string{"--group GROUP is needed"}},
+		{"doctor --group 192.0.2.1", 2, []string{"--group", "192.0.2.1", "239.1.1.1"}},
+		{"doctor --group 239.1.1.1 --source x", 2, []string{"--source", `"x"`}},
+		{"doctor --group 239.1.1.1 --source 2001:db8::1 --interface lo", 2, []string{"different families"}},
+		{"doctor --group 239.1.1.1 --source 239.1.1.2 --interface lo", 2, []string{"no address of a source"}},
+		{"doctor --group 239.1.1.1 --interface nowhere0", 2, []string{"nowhere0", "lo"}},
+		{"doctor --group 239.1.1.1 --port 70000", 2, []string{"--port", "70000"}},
+		{"doctor --group 239.1.1.1 --pid -1", 2, []string{"--pid", "negative"}},
+		{"doctor --group 239.1.1.1 --pid 4194304", 2, []string{"no process 4194304"}},
+		{"doctor --group 239.1.1.1 --for 1ms", 2, []string{"--for", "100ms"}},
+		{"doctor --group 239.1.1.1 --query-interval 0s", 2, []string{"--query-interval"}},
+		{"doctor --group 239.1.1.1 --netns nowhere", 1, []string{"/run/netns/nowhere", "no such file"}},
+		{"doctor --group 239.1.1.1 -o xml", 2, []string{"--output", "xml"}},
+		{"doctor extra", 2, []string{"extra"}},
 		{"observe --type flood", 2, []string{"--type", "flood", "replication drop membership querier loss"}},
 		{"observe --type drop/joined", 2, []string{"--type", "joined", "packet, copy"}},
 		{"observe --group 10.0.0.1", 2, []string{"--group", "10.0.0.1", "no group"}},
@@ -207,6 +221,7 @@ func TestWithoutPrivileges(t *testing.T) {
 		{"demo --for 1s", []string{"'fanlight demo' lacks", "CAP_BPF", "CAP_SYS_ADMIN", "as root"}},
 		{"check", []string{"missing", "CAP_BPF", "CAP_PERFMON", "can't forward here"}},
 		{"detach", []string{"'fanlight detach' lacks", "CAP_NET_ADMIN", "as root"}},
+		{"doctor --group 239.1.1.1 --interface lo --for 100ms", []string{"not_joined", "the wire: ", "nftables: ", "run as root"}},
 	} {
 		cmd := exec.CommandContext(t.Context(), path, strings.Fields(c.args)...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

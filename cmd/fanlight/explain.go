@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -12,13 +13,15 @@ import (
 func newExplainReason(e env) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "explain [REASON]",
-		Short: "Explain a drop reason: what happened, and what helps",
+		Use:   "explain [REASON|FINDING]",
+		Short: "Explain a drop reason or a finding of the doctor: what it means, and what helps",
 		Long: `Explain says what a reason in fanlight_drops_total, fanlight_copy_failures_total or
-a drop event means, where the packet or the copy was lost, and what helps. Without
-a reason it lists all of them. It needs no agent.`,
+a drop event means, where the packet or the copy was lost, and what helps; and the
+same of what 'fanlight doctor' finds. Without a name it lists all of them, in JSON
+the reasons only. It needs no agent.`,
 		Example: `  fanlight explain
-  fanlight explain backlog_full`,
+  fanlight explain backlog_full
+  fanlight explain rp_filter`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			inJSON, err := wantsJSON(output)
@@ -27,6 +30,9 @@ a reason it lists all of them. It needs no agent.`,
 			}
 			chosen := reasons
 			if len(args) == 1 {
+				if k, ok := findingNamed(args[0]); ok {
+					return explainFinding(e, k, inJSON)
+				}
 				r, err := reasonNamed(args[0])
 				if err != nil {
 					return err
@@ -39,7 +45,7 @@ a reason it lists all of them. It needs no agent.`,
 			case len(args) == 1:
 				return writeReason(e, chosen[0])
 			}
-			return writeReasons(e, chosen)
+			return errors.Join(writeReasons(e, chosen), writeFindings(e))
 		},
 	}
 	outputFlag(cmd, &output)
@@ -54,7 +60,8 @@ func reasonNamed(name string) (explainedReason, error) {
 		}
 		known = append(known, r.Reason)
 	}
-	return explainedReason{}, fmt.Errorf("%w: no reason %q%s", errUsage, name, suggest(name, known))
+	known = append(known, findingIDs()...)
+	return explainedReason{}, fmt.Errorf("%w: no reason and no finding %q%s", errUsage, name, suggest(name, known))
 }
 
 func writeReason(e env, r explainedReason) error {

@@ -77,9 +77,9 @@ warnings, too), 2 that the plan can't be read.`,
 			findings := groupplan.Check(plan, names)
 			out := bufio.NewWriter(e.stdout)
 			if inJSON {
-				err = writeFindingsJSON(out, findings)
+				err = writeLintJSON(out, findings)
 			} else {
-				writeFindings(out, len(plan.Groups), findings)
+				writeLint(out, len(plan.Groups), findings)
 			}
 			return errors.Join(err, out.Flush(), o.verdict(findings))
 		},
@@ -137,15 +137,15 @@ func numberOf(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func writeFindingsJSON(to io.Writer, findings []groupplan.Finding) error {
+func writeLintJSON(to io.Writer, findings []groupplan.Finding) error {
 	if findings == nil {
 		findings = []groupplan.Finding{}
 	}
 	return json.NewEncoder(to).Encode(findings)
 }
 
-// writeFindings writes each finding with what to do, and the sums.
-func writeFindings(to io.Writer, groups int, findings []groupplan.Finding) {
+// writeLint writes each finding with what to do, and the sums.
+func writeLint(to io.Writer, groups int, findings []groupplan.Finding) {
 	for _, f := range findings {
 		fmt.Fprintf(to, "%s: %s", f.Severity, f.Message)
 		if f.Segment != "" {

@@ -66,7 +66,7 @@ func fanlight(ctx context.Context, e env, args []string) error {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %v; see '%s --help'", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(newRun(e), newDemo(e), newCheck(e), newStatus(e), newGroups(e), newSubscribers(e), newStreams(e), newDrops(e), newObserve(e), newLint(e), newExplainReason(e), newProbe(e), newDetach(e), newRedact(e), newVersion(e))
+	root.AddCommand(newRun(e), newDemo(e), newCheck(e), newStatus(e), newGroups(e), newSubscribers(e), newStreams(e), newDrops(e), newObserve(e), newLint(e), newExplainReason(e), newProbe(e), newDetach(e), newDoctor(e), newRedact(e), newVersion(e))
 	return root.ExecuteContext(ctx)
 }
 

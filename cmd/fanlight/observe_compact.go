@@ -177,6 +177,9 @@ var pseudonym = regexp.MustCompile(`^([a-z]+)_[0-9a-f]{8}_([0-9a-f]{8})[0-9a-f]+
 
 // short makes a pseudonym a glob that fits it.
 func short(text string) string {
+	if strings.Count(text, "_") != 2 { // most are none
+		return text
+	}
 	if m := pseudonym.FindStringSubmatch(text); m != nil {
 		return m[1] + "_*_" + m[2] + "*"
 	}

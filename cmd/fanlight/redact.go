@@ -124,9 +124,12 @@ type exporterPolicy struct {
 }
 
 // exporterPolicies returns the policies in use, each with the exporters whose
-// policy it is. The metrics page has the base policy.
+// policy it is. The metrics page and the API have the base policy.
 func exporterPolicies(cfg config, base *redact.Policy) ([]exporterPolicy, error) {
 	all := []exporterPolicy{{[]string{"metrics"}, base}}
+	if cfg.API.enabled() {
+		all[0].exporters = append(all[0].exporters, historySink)
+	}
 	for i, x := range cfg.Events {
 		name := exporterName(i, x)
 		p, err := policyOf(base, name, x)

@@ -69,7 +69,7 @@ func TestRedactExplain(t *testing.T) {
 	if err != nil || errs != "" {
 		t.Fatal(err, errs)
 	}
-	if want := "metrics, stdout, file_1:\n"; !strings.HasPrefix(out, want) {
+	if want := "metrics, history, stdout, file_1:\n"; !strings.HasPrefix(out, want) {
 		t.Errorf("want %q at first, got:\n%s", want, out)
 	}
 	rows := words(out)
@@ -93,7 +93,7 @@ func TestRedactExplain(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if len(got) != 1 || len(got[0].Exporters) != 3 || len(got[0].Fields) < 10 {
+	if len(got) != 1 || len(got[0].Exporters) != 4 || len(got[0].Fields) < 10 {
 		t.Errorf("as JSON: %s", out)
 	}
 
@@ -212,7 +212,7 @@ redact:
 		t.Fatal(err)
 	}
 	common, own, found := strings.Cut(out, "\nsiem:\n")
-	if !found || !strings.HasPrefix(common, "metrics, stdout:\n") {
+	if !found || !strings.HasPrefix(common, "metrics, history, stdout:\n") {
 		t.Fatalf("exporters are not told apart:\n%s", out)
 	}
 	for _, c := range []struct{ table, field, want string }{

@@ -34,6 +34,7 @@ const (
 	shippedMapPortRate           = "port_rate"
 	shippedMapPortStats          = "port_stats"
 	shippedMapPorts              = "ports"
+	shippedMapRevision           = "revision"
 	shippedMapSegments           = "segments"
 	shippedMapStreams            = "streams"
 	shippedMapTableFull          = "table_full"
@@ -116,6 +117,7 @@ type shippedMapSpecs struct {
 	PortRate      *ebpf.MapSpec `ebpf:"port_rate"`
 	PortStats     *ebpf.MapSpec `ebpf:"port_stats"`
 	Ports         *ebpf.MapSpec `ebpf:"ports"`
+	Revision      *ebpf.MapSpec `ebpf:"revision"`
 	Segments      *ebpf.MapSpec `ebpf:"segments"`
 	Streams       *ebpf.MapSpec `ebpf:"streams"`
 	TableFull     *ebpf.MapSpec `ebpf:"table_full"`
@@ -174,6 +176,7 @@ type shippedMaps struct {
 	PortRate      *ebpf.Map `ebpf:"port_rate"`
 	PortStats     *ebpf.Map `ebpf:"port_stats"`
 	Ports         *ebpf.Map `ebpf:"ports"`
+	Revision      *ebpf.Map `ebpf:"revision"`
 	Segments      *ebpf.Map `ebpf:"segments"`
 	Streams       *ebpf.Map `ebpf:"streams"`
 	TableFull     *ebpf.Map `ebpf:"table_full"`
@@ -199,6 +202,7 @@ func (m *shippedMaps) Close() error {
 		m.PortRate,
 		m.PortStats,
 		m.Ports,
+		m.Revision,
 		m.Segments,
 		m.Streams,
 		m.TableFull,

@@ -1,0 +1,307 @@
+package doctor
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	snapLen = 512 // bytes of a frame: all headers, and many records of a report
+	// netOffset makes a filter count from the network header, whatever lies in
+	// front of it (SKF_NET_OFF).
+	netOffset = 0xfff00000
+	recvBuf   = 16 << 20
+	idleWait  = 20 * time.Millisecond
+)
+
+// capture is one socket that sees copies of packets. Nothing on the host changes
+// by it: it neither joins nor sets an interface promiscuous.
+type capture struct {
+	fd     int
+	handle func(data, oob []byte, from unix.Sockaddr, at time.Time)
+}
+
+// openWire sees the group's packets and IGMP or MLD, on all interfaces of the
+// thread's namespace, in and out, before and after the rest of the kernel.
+func openWire(w *watch) (*capture, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open a packet socket: %w", err)
+	}
+	all := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
+		attach(fd, wireFilter(w.group)),
+		prepare(fd),
+	)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all})
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a packet socket: %w", err), unix.Close(fd))
+	}
+	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, at time.Time) {
+		if f, ok := frameOf(data, oob, from); ok {
+			w.add(f, at)
+		}
+	}}, nil
+}
+
+// openDelivery sees the UDP packets of the group that got through the IP layer:
+// past reverse-path filter, memberships, firewall and reassembly.
+func openDelivery(w *watch) (*capture, error) {
+	return openRaw(w.group, unix.IPPROTO_UDP, deliveryFilter(w.group), func(index int, p *packet) {
+		p.offset, p.more = 0, false // whole by now, whatever the header says
+		w.addToStream(frame{index: index}, p)
+	})
+}
+
+// openQueries sees the queries that got through the IP layer.
+func openQueries(w *watch) (*capture, error) {
+	protocol := unix.IPPROTO_IGMP
+	if w.group.Is6() {
+		protocol = unix.IPPROTO_ICMPV6
+	}
+	return openRaw(w.group, protocol, nil, func(index int, p *packet) {
+		p.proto = uint8(protocol)
+		w.addQuery(p, index, false)
+	})
+}
+
+// openRaw opens a raw socket. It gets copies of what comes for a protocol, and
+// joins nothing.
+func openRaw(group netip.Addr, protocol int, filter []bpf.Instruction, handle func(index int, p *packet)) (*capture, error) {
+	domain, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_PKTINFO
+	if group.Is6() {
+		domain, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("open a raw socket: %w", err)
+	}
+	err = errors.Join(unix.SetsockoptInt(fd, level, option, 1), prepare(fd))
+	if filter != nil {
+		err = errors.Join(err, attach(fd, filter))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a raw socket: %w", err), unix.Close(fd))
+	}
+	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, _ time.Time) {
+		if p, ok := rawPacket(data, from, group); ok {
+			handle(arrivalIndex(oob), &p)
+		}
+	}}, nil
+}
+
+// rawPacket reads a packet of a raw socket. IPv4 has its header in front, IPv6
+// has none.
+func rawPacket(data []byte, from unix.Sockaddr, group netip.Addr) (p packet, ok bool) {
+	switch at := from.(type) {
+	case *unix.SockaddrInet4:
+		return parseIPv4(data)
+	case *unix.SockaddrInet6:
+		return packet{src: netip.AddrFrom16(at.Addr), dst: group, proto: unix.IPPROTO_UDP, payload: data}, true
+	}
+	return p, false
+}
+
+func prepare(fd int) error {
+	idle := unix.NsecToTimeval(int64(idleWait))
+	err := errors.Join(
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &idle),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+	)
+	if err != nil {
+		return err
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, recvBuf) == nil {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, recvBuf) // as much as the host allows
+}
+
+func attach(fd int, program []bpf.Instruction) error {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return fmt.Errorf("assemble filter: %w", err)
+	}
+	filter := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+}
+
+// toGroup jumps to yes if the packet goes to the group, else past the end.
+func toGroup(group netip.Addr) (program []bpf.Instruction) {
+	at := uint32(16)
+	if group.Is6() {
+		at = 24
+	}
+	words := group.AsSlice()
+	for i := 0; i < len(words); i += 4 {
+		program = append(program,
+			bpf.LoadAbsolute{Off: netOffset + at + uint32(i), Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(words[i:]), SkipFalse: uint8(2*(len(words)-i)/4 - 1)})
+	}
+	return append(program, bpf.RetConstant{Val: snapLen})
+}
+
+func deliveryFilter(group netip.Addr) []bpf.Instruction {
+	return append(toGroup(group), bpf.RetConstant{})
+}
+
+// wireFilter keeps the group, and what may be a message about it.
+func wireFilter(group netip.Addr) []bpf.Instruction {
+	ethertype, protocolAt, protocol := uint32(unix.ETH_P_IP), uint32(9), uint32(unix.IPPROTO_IGMP)
+	if group.Is6() {
+		ethertype, protocolAt, protocol = unix.ETH_P_IPV6, 6, unix.IPPROTO_HOPOPTS // MLD has a router alert
+	}
+	program := []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtProto},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: ethertype, SkipTrue: 1},
+		bpf.RetConstant{},
+	}
+	program = append(program, toGroup(group)...)
+	return append(program,
+		bpf.LoadAbsolute{Off: netOffset + protocolAt, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocol, SkipTrue: 1},
+		bpf.RetConstant{},
+		bpf.RetConstant{Val: snapLen})
+}
+
+// run reads what the kernel received from one time to another, or until done is
+// closed. Going by the kernel's clock makes two captures count the same packets,
+// however late each gets to read them.
+func (c *capture) run(from, until time.Time, done <-chan struct{}) {
+	data, oob := make([]byte, snapLen), make([]byte, 256)
+	for !isDone(done) {
+		n, oobn, _, sender, err := unix.Recvmsg(c.fd, data, oob, 0)
+		switch {
+		case err == nil:
+			at := receivedAt(oob[:oobn])
+			if at.After(until) {
+				return
+			}
+			if !at.Before(from) {
+				c.handle(data[:n], oob[:oobn], sender, at)
+			}
+		case errors.Is(err, unix.EAGAIN):
+			if time.Now().After(until) {
+				return // nothing waits
+			}
+		case !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENETDOWN):
+			return
+		}
+	}
+}
+
+// receivedAt is the kernel's time of reception.
+func receivedAt(oob []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return time.Now()
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return time.Now()
+}
+
+func isDone(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// missed returns how many frames there was no room for.
+func (c *capture) missed() uint64 {
+	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	if err != nil {
+		return 0
+	}
+	return uint64(stats.Drops)
+}
+
+// etherHeader is the length of an Ethernet header.
+const etherHeader = 14
+
+// frameOf reads a frame, its direction and the tag that the kernel took out of it.
+func frameOf(data, oob []byte, from unix.Sockaddr) (f frame, ok bool) {
+	at, ok := from.(*unix.SockaddrLinklayer)
+	if !ok {
+		return f, false
+	}
+	f = frame{index: at.Ifindex, vlan: tagOf(oob), outgoing: at.Pkttype == unix.PACKET_OUTGOING, foreign: at.Pkttype == unix.PACKET_OTHERHOST, ip: data}
+	switch at.Hatype {
+	case unix.ARPHRD_ETHER, unix.ARPHRD_LOOPBACK:
+	default:
+		return f, true // no header, as on a tunnel
+	}
+	if len(data) < etherHeader {
+		return f, false
+	}
+	f.mac, f.ip = data[:6], data[etherHeader:]
+	if t := binary.BigEndian.Uint16(data[12:]); (t == unix.ETH_P_8021Q || t == unix.ETH_P_8021AD) && len(f.ip) >= 4 {
+		f.vlan, f.ip = binary.BigEndian.Uint16(f.ip)&0xfff, f.ip[4:]
+	}
+	if f.vlan != 0 {
+		f.foreign = false // the kernel calls tagged frames foreign if nobody takes the tag out
+	}
+	return f, true
+}
+
+// tagOf returns the VLAN in struct tpacket_auxdata, or 0.
+func tagOf(oob []byte) uint16 {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return 0
+	}
+	for _, m := range messages {
+		if m.Header.Level != unix.SOL_PACKET || m.Header.Type != unix.PACKET_AUXDATA || len(m.Data) < 18 {
+			continue
+		}
+		if binary.NativeEndian.Uint32(m.Data)&unix.TP_STATUS_VLAN_VALID != 0 {
+			return binary.NativeEndian.Uint16(m.Data[16:]) & 0xfff
+		}
+	}
+	return 0
+}
+
+// arrivalIndex reads struct in_pktinfo or in6_pktinfo.
+func arrivalIndex(oob []byte) int {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return 0
+	}
+	for _, m := range messages {
+		switch {
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= 4:
+			return int(binary.NativeEndian.Uint32(m.Data))
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 20:
+			return int(binary.NativeEndian.Uint32(m.Data[16:]))
+		}
+	}
+	return 0
+}
+
+// sortedStreams puts the busiest first, so that reports are the same each time.
+func sortedStreams(list []Stream) []Stream {
+	slices.SortFunc(list, func(a, b Stream) int {
+		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Index, b.Index), a.Source.Compare(b.Source), cmp.Compare(a.Port, b.Port))
+	})
+	return list
+}

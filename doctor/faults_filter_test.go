@@ -1,0 +1,147 @@
+package doctor_test
+
+import (
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/fanlight-io/fanlight/lab"
+)
+
+// firewall makes a chain at the input hook of sub, with one rule about the group
+// unless that has no expressions.
+func (s *scene) firewall(policy nftables.ChainPolicy, then ...expr.Any) {
+	s.t.Helper()
+	s.chain(nftables.ChainHookInput, policy, then...)
+}
+
+func (s *scene) chain(hook *nftables.ChainHook, policy nftables.ChainPolicy, then ...expr.Any) {
+	s.t.Helper()
+	s.must(s.ns.Do(func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		family := nftables.TableFamilyIPv4
+		if s.is6() {
+			family = nftables.TableFamilyIPv6
+		}
+		table := c.AddTable(&nftables.Table{Family: family, Name: "filter"})
+		chain := c.AddChain(&nftables.Chain{
+			Name: "input", Table: table, Type: nftables.ChainTypeFilter,
+			Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &policy,
+		})
+		if len(then) > 0 {
+			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(s.toGroup(), then...)})
+		}
+		return c.Flush()
+	}))
+}
+
+// toGroup matches the destination.
+func (s *scene) toGroup() []expr.Any {
+	offset := uint32(16)
+	if s.is6() {
+		offset = 24
+	}
+	a := s.group.AsSlice()
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(a))},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: a},
+	}
+}
+
+var drop = &expr.Verdict{Kind: expr.VerdictDrop}
+
+var firewallFaults = []fault{
+	{want: "firewall_rule", mends: true, families: both, provoke: func(s *scene) {
+		healthy(s)
+		s.firewall(nftables.ChainPolicyAccept, &expr.Counter{}, drop)
+	}},
+	{want: "firewall_suspect", name: "no counter", mends: true, families: both, provoke: func(s *scene) {
+		healthy(s)
+		s.firewall(nftables.ChainPolicyAccept, drop)
+	}},
+	{want: "firewall_suspect", name: "policy", mends: true, families: both, provoke: func(s *scene) {
+		healthy(s)
+		s.firewall(nftables.ChainPolicyDrop)
+	}},
+	{want: "queries_dropped", name: "nothing arrives", families: both, mends: true, provoke: func(s *scene) {
+		s.listen(lab.ListenConfig{})
+		s.askQueries(3)
+		s.firewall(nftables.ChainPolicyDrop)
+	}},
+	{want: "queries_dropped", name: "the group still comes", families: both, provoke: func(s *scene) {
+		healthy(s)
+		s.askQueries(3)
+		s.firewall(nftables.ChainPolicyDrop, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+	}},
+	{want: "reports_dropped", families: both, provoke: func(s *scene) {
+		s.chain(nftables.ChainHookOutput, nftables.ChainPolicyDrop)
+		s.listen(lab.ListenConfig{})
+	}},
+	{name: "healthy, a rule that accepts", families: both, provoke: func(s *scene) {
+		healthy(s)
+		s.firewall(nftables.ChainPolicyDrop, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+	}},
+}
+
+// program loads one that does nothing but return a verdict.
+func (s *scene) program(typ ebpf.ProgramType, verdict int32) *ebpf.Program {
+	s.t.Helper()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "swallow", Type: typ, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, verdict), asm.Return()},
+	})
+	s.must(err)
+	s.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+var programFaults = []fault{
+	{want: "ingress_program", families: both, provoke: func(s *scene) {
+		healthy(s)
+		p := s.program(ebpf.SchedCLS, 2) // TC_ACT_SHOT
+		s.must(s.ns.Do(func() error {
+			l, err := link.AttachTCX(link.TCXOptions{Interface: s.link(s.ns, "eth0").Attrs().Index, Program: p, Attach: ebpf.AttachTCXIngress})
+			if err == nil {
+				s.t.Cleanup(func() { l.Close() })
+			}
+			return err
+		}))
+	}},
+	{want: "xdp_program", families: both, provoke: func(s *scene) {
+		healthy(s)
+		p := s.program(ebpf.XDP, 1) // XDP_DROP
+		s.must(s.ns.Do(func() error {
+			l, err := link.AttachXDP(link.XDPOptions{Interface: s.link(s.ns, "eth0").Attrs().Index, Program: p, Flags: link.XDPGenericMode})
+			if err == nil {
+				s.t.Cleanup(func() { l.Close() })
+			}
+			return err
+		}))
+	}},
+}
+
+// hook drops everything at the input hook, where no list of rules shows it.
+func (s *scene) hook() {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "hide", Type: ebpf.Netfilter, AttachType: ebpf.AttachNetfilter, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}, // NF_DROP
+	})
+	s.must(err)
+	s.t.Cleanup(func() { p.Close() })
+	family := link.NetfilterProtoIPv4
+	if s.is6() {
+		family = link.NetfilterProtoIPv6
+	}
+	s.must(s.ns.Do(func() error {
+		l, err := link.AttachNetfilter(link.NetfilterOptions{Program: p, ProtocolFamily: family, Hook: link.NetfilterInetLocalIn, Priority: -300})
+		if err == nil {
+			s.t.Cleanup(func() { l.Close() })
+		}
+		return err
+	}))
+}
