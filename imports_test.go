@@ -19,11 +19,13 @@ var allowed = map[string][]string{
 	"lab":          {},
 	"bytesize":     {},
 	"doctor":       {},
+	"groupname":    {},
+	"groupplan":    {"groupname"},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
 	"history":      {"redact", "bytesize"},
-	"collector":    {"bpf", "snoop", "redact", "bytesize"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor"},
+	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor", "groupname", "groupplan"},
 }
 
 // everywhere may be imported by tests of any package.

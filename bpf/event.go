@@ -98,6 +98,7 @@ type Event struct {
 	VLAN      VLAN
 	Source    netip.Addr // the sender, S of (S,G)
 	Group     netip.Addr // G
+	GroupName string     // what the group is called, if anything
 	Interface string     // ingress port; for a lost copy and for membership, the subscriber's port
 
 	// Action refines the kind: replication first|fanout|periodic; drop

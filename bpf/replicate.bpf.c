@@ -172,7 +172,9 @@ static __always_inline void decide(const struct copying *c,
 		decide_unregistered(c, p, d, to);
 		return;
 	}
+	to->reason = DROP_UNREGISTERED; /* known, but nobody subscribed */
 	if (g->flags & GROUP_HAS_SOURCES) {
+		to->reason = DROP_WRONG_SOURCE;
 		key.source = c->source;
 		sg = bpf_map_lookup_elem(&groups, &key);
 		if (sg)
@@ -181,7 +183,6 @@ static __always_inline void decide(const struct copying *c,
 	to->list = g->list;
 	to->generation = g->generation;
 	to->sample = g->sample;
-	to->reason = DROP_WRONG_SOURCE;
 	if (s && to->list)
 		keep_route(s, now, to->list, to->sample);
 }

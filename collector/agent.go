@@ -45,7 +45,12 @@ type Agent struct {
 	latency  *latency
 	series   *seriesTable
 
+	groupNames *groupNames
+	ordering   sync.Mutex // one request for a static group, or reload, at a time; taken before mu
+	staticFile *staticFile
+
 	mu          sync.Mutex // guards what follows, and every snoop.Table
+	static      staticBook
 	cfg         Config
 	domains     []*domain
 	ports       map[uint32]*port
@@ -85,7 +90,16 @@ func New(cfg Config, deps Deps) *Agent {
 		wake:        make(chan struct{}, 1),
 		ready:       make(chan struct{}),
 		names:       newNameTable(),
+		groupNames:  newGroupNames(),
 	}
+}
+
+// showDomain is a domain's name as the policy lets it out.
+func (d Deps) showDomain(name string) string {
+	if d.Policy == nil {
+		return name
+	}
+	return d.Policy.Show(redact.Domain, name)
 }
 
 // Ready is closed when every port that exists is attached and every member that
@@ -117,6 +131,10 @@ func (a *Agent) open() (err error) {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	if err = a.groupNames.load(a.cfg.Names); err != nil {
+		return err
+	}
+	a.openStatic()
 	if a.ns, err = openNamespace(a.cfg.netnsPath()); err != nil {
 		return err
 	}
@@ -164,6 +182,9 @@ func Check(cfg Config, dir string) (notes []string, err error) {
 	}
 	cfg.BPFFS = dir
 	a := New(cfg, Deps{})
+	if err := a.groupNames.load(cfg.Names); err != nil {
+		return nil, err
+	}
 	if a.ns, err = openNamespace(cfg.netnsPath()); err != nil {
 		return nil, err
 	}
@@ -372,7 +393,8 @@ func (a *Agent) hurry() {
 
 // Accepts returns the error for which Reload would refuse cfg and change nothing:
 // ErrNeedsRestart if cfg changes the tables, the namespace, the pins, the hook,
-// the event budget or the time that idle counters are kept.
+// the event budget, the time that idle counters are kept or the directory of the
+// state; and that of reading the names of groups.
 func (a *Agent) Accepts(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -386,7 +408,11 @@ func (a *Agent) accepts(cfg Config) error {
 	if cfg.Tables != a.cfg.Tables || cfg.BPFFS != a.cfg.BPFFS || cfg.Netns != a.cfg.Netns || cfg.Hook != a.cfg.Hook || cfg.Budget != a.cfg.Budget || cfg.KeepIdle != a.cfg.KeepIdle {
 		return fmt.Errorf("tables, bpffs, netns, hook, keep_idle or event_budget changed: %w", ErrNeedsRestart)
 	}
-	return nil
+	if cfg.State != a.cfg.State {
+		return fmt.Errorf("state changed: %w", ErrNeedsRestart)
+	}
+	_, err := readNames(cfg.Names)
+	return err
 }
 
 // ErrHalfReloaded: the kernel refused a part of a new configuration. What is in
@@ -401,9 +427,14 @@ func (a *Agent) Reload(cfg Config) error {
 		return err
 	}
 	cfg = cfg.complete()
+	a.ordering.Lock() // a domain must not go while somebody orders in it
+	defer a.ordering.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.accepts(cfg); err != nil {
+		return err
+	}
+	if err := a.groupNames.load(cfg.Names); err != nil {
 		return err
 	}
 	links, err := listWhole(a.ns.handle.LinkList)
@@ -420,6 +451,7 @@ func (a *Agent) Reload(cfg Config) error {
 func (a *Agent) reload(cfg Config, links []netlink.Link) error {
 	now := bpf.Now()
 	a.cfg = cfg
+	a.static.configure(cfg.Domains)
 	for _, d := range slices.Clone(a.domains) {
 		i := slices.IndexFunc(cfg.Domains, func(dc DomainConfig) bool { return dc.Name == d.cfg.Name })
 		if i >= 0 {
@@ -430,6 +462,9 @@ func (a *Agent) reload(cfg Config, links []netlink.Link) error {
 			if err := a.removePort(ifindex, now); err != nil {
 				return err
 			}
+		}
+		for _, k := range d.table.StaticGroups() {
+			d.table.ClearStatic(k, "static", now)
 		}
 		if err := errors.Join(a.settle(now), a.forgetDomain(d.id)); err != nil {
 			return err

@@ -28,6 +28,12 @@ type Config struct {
 	// KeepIdle is how long the counters of a silent stream, and those of a group
 	// that nobody wants any more, stay on the metrics page. Default 10m.
 	KeepIdle time.Duration `yaml:"keep_idle"`
+	// Names is a file of names of groups, see groupname.Load. Default: none but
+	// those of IANA's registries and common use.
+	Names string `yaml:"names"`
+	// State is the directory that keeps the static groups of requests. Default
+	// /var/lib/fanlight; "none" keeps none, and then no request is granted.
+	State string `yaml:"state"`
 	// Hook chooses where programs are attached: auto, tcx or clsact.
 	Hook string `yaml:"hook"`
 }
@@ -46,6 +52,9 @@ type DomainConfig struct {
 	Unregistered string `yaml:"unregistered"`
 	// Allow are the groups that may be joined and forwarded. Default: all.
 	Allow []netip.Prefix `yaml:"allow"`
+	// Static are groups that are known, and subscribers that no host has to
+	// report.
+	Static []StaticConfig `yaml:"static"`
 	// FastLeave acts on a leave at once where no other host can want the
 	// group. Default true.
 	FastLeave *bool `yaml:"fast_leave"`
@@ -213,6 +222,7 @@ func (d DomainConfig) validate() (errs []error) {
 			bad("limits.%s: %d is negative", key, n)
 		}
 	}
+	errs = append(errs, d.validateStatic()...)
 	if err := d.snooping().Validate(); err != nil {
 		bad("%w", err)
 	}

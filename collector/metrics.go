@@ -64,6 +64,8 @@ func (t *seriesTable) labels(k seriesKey) []redact.Label {
 	switch k.family {
 	case redact.GroupPackets, redact.GroupBytes, redact.GroupCopies, redact.GroupCopyBytes, redact.GroupMembers:
 		return group
+	case redact.GroupInfo:
+		return append(group, word(0))
 	case redact.SourcePackets, redact.SourceBytes:
 		return append(group, redact.Addr(k.source))
 	case redact.PortCopies, redact.PortCopyBytes:
@@ -158,12 +160,26 @@ func (t *seriesTable) readStreams() error {
 		if !k.Group.IsValid() && sum.Packets == 0 {
 			continue
 		}
+		t.nameGroup(k)
 		t.set(seriesKey{family: redact.GroupPackets, group: k}, sum.Packets)
 		t.set(seriesKey{family: redact.GroupBytes, group: k}, sum.Bytes)
 		t.set(seriesKey{family: redact.GroupCopies, group: k}, sum.Copies)
 		t.set(seriesKey{family: redact.GroupCopyBytes, group: k}, sum.CopyBytes)
 	}
 	return err
+}
+
+// nameGroup shows what the group is called, if that may leave.
+func (t *seriesTable) nameGroup(k bpf.GroupKey) {
+	name := t.agent.groupNames.of(k.Group)
+	if name == "" {
+		return
+	}
+	key := seriesKey{family: redact.GroupInfo, group: k, words: [3]string{name}}
+	if t.live[key] == nil && !t.agent.deps.showsName(k.Group, name) {
+		return
+	}
+	t.set(key, 1)
 }
 
 // readPairs reads what was handed to ports; no group stands for what was
@@ -302,6 +318,7 @@ func (t *seriesTable) readDomains() error {
 		k.group.Domain = d.id
 		t.set(k, a.attachFailures[d.cfg.Name])
 		for g := range d.table.Groups() {
+			t.nameGroup(d.key(g.GroupKey))
 			t.set(seriesKey{family: redact.GroupMembers, group: d.key(g.GroupKey)}, uint64(g.Members))
 		}
 		for id, s := range d.table.Stats().Ports {

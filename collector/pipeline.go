@@ -26,6 +26,7 @@ const (
 type pipeline struct {
 	reader  *bpf.EventReader
 	latency *latency
+	names   *groupNames
 	dp      *bpf.Datapath
 	outlet  *Outlet
 
@@ -45,6 +46,7 @@ type pipeline struct {
 func newPipeline(a *Agent) (*pipeline, error) {
 	p := &pipeline{
 		latency: a.latency,
+		names:   a.groupNames,
 		dp:      a.dp,
 		// The clock outruns any rate of events, so numbers are never used twice
 		// within a boot.
@@ -162,6 +164,9 @@ func (p *pipeline) takePending(dst []bpf.Event) []bpf.Event {
 func (p *pipeline) handOver() {
 	if len(p.batch) == 0 {
 		return
+	}
+	for i := range p.batch {
+		p.batch[i].GroupName = p.names.of(p.batch[i].Group)
 	}
 	p.outlet.HandOver(p.batch)
 	clear(p.batch) // lets go of source lists

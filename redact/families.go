@@ -77,6 +77,7 @@ const (
 	GroupCopies
 	GroupCopyBytes
 	GroupMembers
+	GroupInfo
 	PortCopies
 	PortCopyBytes
 	CopyFailures
@@ -152,8 +153,10 @@ var families = [numFamilies]FamilyInfo{
 	GroupCopies:    {"fanlight_group_copies_total", "fanlight.group.copies", "Datagrams copied to ports for the group, copies that were lost included.", CounterType, "packets", groupLabels},
 	GroupCopyBytes: {"fanlight_group_copy_bytes_total", "fanlight.group.copy.bytes", "Frame bytes copied to ports for the group, copies that were lost included.", CounterType, "bytes", groupLabels},
 	GroupMembers:   {"fanlight_group_members", "fanlight.group.members", "Ports that subscribe to the group now.", GaugeType, "ports", groupLabels},
-	PortCopies:     {"fanlight_port_copies_total", "fanlight.port.copies", "Datagrams of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "packets", portLabels},
-	PortCopyBytes:  {"fanlight_port_copy_bytes_total", "fanlight.port.copy.bytes", "Frame bytes of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "bytes", portLabels},
+	GroupInfo: {"fanlight_group_info", "fanlight.group.info", "What the group is called, by the operator's names or IANA's registry; the value is 1.", GaugeType, "",
+		[]LabelInfo{byDomain, byVLAN, byGroup, {"name", GroupName}}},
+	PortCopies:    {"fanlight_port_copies_total", "fanlight.port.copies", "Datagrams of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "packets", portLabels},
+	PortCopyBytes: {"fanlight_port_copy_bytes_total", "fanlight.port.copy.bytes", "Frame bytes of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "bytes", portLabels},
 	CopyFailures: {"fanlight_copy_failures_total", "fanlight.copy.failures", "Copies that did not get through the port, by reason; copies minus failures is what was delivered. The interface is empty for ports that are gone.", CounterType, "packets",
 		[]LabelInfo{byDomain, byVLAN, byGroup, byInterface, byReason}},
 	SourcePackets: {"fanlight_source_packets_total", "fanlight.source.packets", "Datagrams that the source sent to the group.", CounterType, "packets", sourceLabels},

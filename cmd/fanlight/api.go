@@ -17,6 +17,8 @@ type apiConfig struct {
 	Socket string `yaml:"socket"`
 	// Group may use the socket besides the agent's own user.
 	Group string `yaml:"group"`
+	// Control lets those who may use it change static groups. Default: true.
+	Control *bool `yaml:"control"`
 	// Listen is host:port for TCP; empty: none. It needs TLS and TokenFile.
 	Listen string       `yaml:"listen"`
 	TLS    apiTLSConfig `yaml:"tls"`
@@ -29,6 +31,8 @@ type apiTLSConfig struct {
 	CertFile string `yaml:"cert_file"` // with the chain to an authority, if any
 	KeyFile  string `yaml:"key_file"`  // nobody else may read it
 }
+
+func (c apiConfig) control() bool { return c.Control == nil || *c.Control }
 
 func (c apiConfig) path() string {
 	switch c.Socket {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -24,28 +25,40 @@ type loss struct {
 	LastSeen  *time.Time `json:"last_seen,omitempty"` // of the last event about it
 }
 
+var dropOrders = orders[loss]{
+	"packets":   func(a, b *loss) int { return cmp.Compare(b.Packets, a.Packets) },
+	"bytes":     func(a, b *loss) int { return cmp.Compare(b.Bytes, a.Bytes) },
+	"reason":    func(a, b *loss) int { return cmp.Compare(a.Reason, b.Reason) },
+	"interface": func(a, b *loss) int { return cmp.Compare(a.Interface, b.Interface) },
+}
+
 func (v viewer) drops(w http.ResponseWriter, r *http.Request) {
-	groups, ok := v.chosen(w, r)
+	list := []loss{}
+	q, ok := v.each(w, r, selection.members, func(g *collector.GroupView, _ place) { list = append(list, v.losses(g)...) })
 	if !ok {
 		return
 	}
-	list := []loss{}
-	for i := range groups {
-		g := &groups[i]
-		for _, d := range g.Drops {
-			if l, ok := v.loss(g, "", d.Reason); ok {
-				l.Packets, l.Bytes, l.LastSeen = d.Packets, d.Bytes, known(d.LastSeen)
-				list = append(list, l)
-			}
-		}
-		for _, f := range g.Failures {
-			if l, ok := v.loss(g, f.Interface, f.Reason); ok {
-				l.Packets, l.Bytes, l.LastSeen = f.Packets, f.Bytes, known(f.LastSeen)
-				list = append(list, l)
-			}
+	if len(list) == 0 {
+		q.name = "" // a group that lost nothing has a name, too
+	}
+	answerList(w, q, list, dropOrders)
+}
+
+// losses are those of one group: first of packets, then of copies.
+func (v viewer) losses(g *collector.GroupView) (list []loss) {
+	for _, d := range g.Drops {
+		if l, ok := v.loss(g, "", d.Reason); ok {
+			l.Packets, l.Bytes, l.LastSeen = d.Packets, d.Bytes, known(d.LastSeen)
+			list = append(list, l)
 		}
 	}
-	answer(w, http.StatusOK, list)
+	for _, f := range g.Failures {
+		if l, ok := v.loss(g, f.Interface, f.Reason); ok {
+			l.Packets, l.Bytes, l.LastSeen = f.Packets, f.Bytes, known(f.LastSeen)
+			list = append(list, l)
+		}
+	}
+	return list
 }
 
 // known is a time that may not be.

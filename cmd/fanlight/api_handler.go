@@ -23,12 +23,19 @@ func apiHandler(v viewer) *router {
 	mux := newRouter()
 	mux.HandleFunc("GET /v1/status", v.status)
 	mux.HandleFunc("GET /v1/groups", v.groups)
+	mux.HandleFunc("GET /v1/groups/{group}", v.group)
 	mux.HandleFunc("GET /v1/subscribers", v.subscribers)
+	mux.HandleFunc("GET /v1/streams", v.streams)
 	mux.HandleFunc("GET /v1/drops", v.drops)
 	mux.HandleFunc("GET /v1/top", v.top)
 	mux.HandleFunc("GET /v1/top/group", v.topOf)
 	mux.HandleFunc("GET /v1/events", v.eventStream)
 	mux.HandleFunc("GET /v1/openapi.yaml", openAPI)
+	change := controller{v.agent, v.control}
+	mux.HandleFunc("POST /v1/groups", change.addGroup)
+	mux.HandleFunc("DELETE /v1/groups/{group}", change.deleteGroup)
+	mux.HandleFunc("POST /v1/subscribers", change.addSubscriber)
+	mux.HandleFunc("DELETE /v1/subscribers", change.deleteSubscriber)
 	return mux
 }
 
@@ -81,7 +88,7 @@ const turnTimeout = 5 * time.Second
 // handler is the whole API: who may ask, how much at once, and what is counted.
 func (s *apiServer) handler(a *collector.Agent, p *redact.Policy) http.Handler {
 	shared := &sharedAgent{Agent: a}
-	v := viewer{agent: shared, policy: p, events: s.events, counts: s.counts}
+	v := viewer{agent: shared, policy: p, events: s.events, counts: s.counts, control: s.control}
 	redacted := apiHandler(v)
 	v.policy, v.revealed = s.events.revealing, true
 	revealed := apiHandler(v)
@@ -100,6 +107,9 @@ func (s *apiServer) handler(a *collector.Agent, p *redact.Policy) http.Handler {
 			return
 		case err != nil:
 			answer(counted, http.StatusBadRequest, apiError{err.Error()})
+			return
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && !who.local:
+			answer(counted, http.StatusForbidden, apiError{"changes are taken at the unix socket only"})
 			return
 		case reveal && !who.root:
 			answer(counted, http.StatusForbidden, apiError{"reveal: only root may see what policy hides, and only at the unix socket"})

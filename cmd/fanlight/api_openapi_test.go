@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -231,7 +232,15 @@ func (op openAPIOperation) examples() []url.Values {
 // content.
 func (a *agent) checkAnswer(doc *openAPIDoc, path string, query url.Values) (succeeded int) {
 	a.t.Helper()
-	target := path + "?" + query.Encode()
+	query = maps.Clone(query)
+	target := path
+	for _, p := range doc.Paths[path]["get"].Parameters {
+		if p.In == "path" {
+			target = strings.ReplaceAll(target, "{"+p.Name+"}", url.PathEscape(fmt.Sprint(p.Example)))
+			query.Del(p.Name)
+		}
+	}
+	target += "?" + query.Encode()
 	resp, body := a.get(target)
 	contentType := resp.Header.Get("Content-Type")
 	schema, err := doc.schema(path, "get", resp.StatusCode, contentType)

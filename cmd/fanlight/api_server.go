@@ -25,11 +25,12 @@ type apiServer struct {
 	conns       *connections
 	counts      *apiCounts
 	events      *eventSource
+	control     bool // what is static may be changed at the socket
 }
 
 // listenAPI opens the listeners; close what it returned if it is not run.
 func listenAPI(cfg apiConfig, m *redact.Metrics, events *eventSource) (s *apiServer, err error) {
-	s = &apiServer{counts: newAPICounts(m), events: events}
+	s = &apiServer{counts: newAPICounts(m), events: events, control: cfg.control()}
 	s.conns = newConnections(func() { s.counts.answered(http.StatusServiceUnavailable) })
 	defer func() {
 		if err != nil {

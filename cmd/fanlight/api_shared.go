@@ -15,6 +15,7 @@ import (
 type sharedAgent struct {
 	*collector.Agent
 	views    shared[collector.View]
+	groups   shared[[]collector.GroupSummary]
 	statuses shared[collector.Status]
 }
 
@@ -24,6 +25,9 @@ func (a *sharedAgent) View() (collector.View, error) {
 	v.Groups = slices.Clone(v.Groups) // so that their order is the caller's
 	return v, err
 }
+
+// Groups is [collector.Agent.Groups].
+func (a *sharedAgent) Groups() ([]collector.GroupSummary, error) { return a.groups.get(a.Agent.Groups) }
 
 // Status is [collector.Agent.Status].
 func (a *sharedAgent) Status() (collector.Status, error) { return a.statuses.get(a.Agent.Status) }

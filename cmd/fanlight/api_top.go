@@ -20,6 +20,7 @@ type topGroup struct {
 	Domain      string    `json:"domain"`
 	VLAN        string    `json:"vlan,omitempty"`
 	Group       string    `json:"group"`
+	Name        string    `json:"name,omitempty"`
 	Sources     int       `json:"sources"`
 	Subscribers int       `json:"subscribers"`
 	Packets     uint64    `json:"packets"`
@@ -61,41 +62,37 @@ func (v viewer) top(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	a := topAnswer{Time: view.Time, Groups: make([]topGroup, 0, len(view.Groups))}
-	at := make(map[[3]string]int, len(view.Groups))
+	known := make(map[place]int, len(view.Groups))
 	for i := range view.Groups {
-		s, ok := v.summary(&view.Groups[i])
+		at, ok := v.placeOf(&view.Groups[i])
 		if !ok {
 			continue
 		}
-		shown := [3]string{s.Domain, s.VLAN, s.Group}
-		j, known := at[shown] // a policy can make several groups look the same
-		if !known {
+		j, seen := known[at] // a policy can make several groups look the same
+		if !seen {
 			j = len(a.Groups)
-			at[shown] = j
-			a.Groups = append(a.Groups, topGroup{Domain: s.Domain, VLAN: s.VLAN, Group: s.Group})
+			known[at] = j
+			a.Groups = append(a.Groups, topGroup{Domain: at.domain, VLAN: at.vlan, Group: at.group, Name: at.name})
 		}
-		a.Groups[j].add(s, v.losses(&view.Groups[i]))
+		v.addTotals(&a.Groups[j], &view.Groups[i])
 	}
 	answer(w, http.StatusOK, a)
 }
 
-func (g *topGroup) add(s groupSummary, losses []topLoss) {
-	g.Sources += s.Sources
-	g.Subscribers += s.Subscribers
-	g.Packets += s.Packets
-	g.Bytes += s.Bytes
-	g.Copies += s.Copies
-	g.Losses = append(g.Losses, losses...)
-}
-
-func (v viewer) losses(g *collector.GroupView) (all []topLoss) {
+func (v viewer) addTotals(to *topGroup, g *collector.GroupView) {
+	to.Sources += len(g.Sources)
+	to.Subscribers += len(g.Subscribers)
+	for _, s := range g.Sources {
+		to.Packets += s.Packets
+		to.Bytes += s.Bytes
+		to.Copies += s.Copies
+	}
 	for _, d := range g.Drops {
-		all = append(all, topLoss{Reason: d.Reason, Packets: d.Packets})
+		to.Losses = append(to.Losses, topLoss{Reason: d.Reason, Packets: d.Packets})
 	}
 	for _, f := range g.Failures {
-		all = append(all, topLoss{Interface: v.policy.Show(redact.Interface, f.Interface), Reason: f.Reason, Packets: f.Packets})
+		to.Losses = append(to.Losses, topLoss{Interface: v.policy.Show(redact.Interface, f.Interface), Reason: f.Reason, Packets: f.Packets})
 	}
-	return all
 }
 
 // topOf answers about the groups that look as the request says: what a policy
@@ -107,19 +104,19 @@ func (v viewer) topOf(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	wanted := [3]string{q.Get("domain"), q.Get("vlan"), q.Get("group")}
+	domain, vlan, group := q.Get("domain"), q.Get("vlan"), q.Get("group")
 	d := topDetail{Time: view.Time, Sources: []topSource{}, Subscribers: []subscription{}}
 	for i := range view.Groups {
 		g := &view.Groups[i]
-		texts, ok := v.policy.Row(groupClasses, labelsOf(g)...)
-		if !ok || [3]string(texts) != wanted {
+		at, ok := v.placeOf(g)
+		if !ok || at.domain != domain || at.vlan != vlan || at.group != group {
 			continue
 		}
 		for _, s := range g.Sources {
 			d.Sources = append(d.Sources, v.source(g, s))
 		}
 		for j := range g.Subscribers {
-			if s, ok := v.subscriber(g, &g.Subscribers[j]); ok {
+			if s, ok := v.subscriber(g, at, &g.Subscribers[j]); ok {
 				d.Subscribers = append(d.Subscribers, s)
 			}
 		}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -67,9 +69,14 @@ func (c *client) where() string {
 
 // ask gets an answer of the agent.
 func (c *client) ask(ctx context.Context, path string, query url.Values, into any) error {
+	return c.send(ctx, http.MethodGet, path, query, nil, into)
+}
+
+// send sends body, if it is not nil, as JSON, and gets the answer.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	resp, err := c.open(ctx, path, query)
+	resp, err := c.do(ctx, method, path, query, body)
 	if err != nil {
 		return err
 	}
@@ -82,7 +89,11 @@ func (c *client) ask(ctx context.Context, path string, query url.Values, into an
 
 // open asks the agent and returns its answer, whose body the caller closes.
 func (c *client) open(ctx context.Context, path string, query url.Values) (*http.Response, error) {
-	req, err := c.request(ctx, path, query)
+	return c.do(ctx, http.MethodGet, path, query, nil)
+}
+
+func (c *client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
+	req, err := c.request(ctx, method, path, query, body)
 	if err != nil {
 		return nil, err
 	}
@@ -105,11 +116,15 @@ func (c *client) open(ctx context.Context, path string, query url.Values) (*http
 	return resp, nil
 }
 
-func (c *client) request(ctx context.Context, path string, query url.Values) (*http.Request, error) {
+// request makes a request of an escaped path.
+func (c *client) request(ctx context.Context, method, path string, query url.Values, body any) (*http.Request, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	target := url.URL{Scheme: "http", Host: "agent", Path: path}
+	target, err := url.Parse("http://agent" + path)
+	if err != nil {
+		return nil, err
+	}
 	if c.address != "" {
 		target.Scheme, target.Host = "https", c.address
 	}
@@ -120,7 +135,15 @@ func (c *client) request(ctx context.Context, path string, query url.Values) (*h
 		query.Set("reveal", "true")
 	}
 	target.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	var sent io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		sent = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target.String(), sent)
 	if err != nil || c.address == "" {
 		return req, err
 	}

@@ -226,7 +226,13 @@ func (d *demo) build(ctx context.Context) (err error) {
 	d.undo = append(d.undo, d.network.net.Close)
 
 	log := slog.New(slog.NewTextHandler(&d.notices, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	d.service, err = newService(d.config(d.events), log)
+	cfg := d.config(d.events)
+	cfg.State, err = os.MkdirTemp("", "fanlight-demo-state-") // what is ordered ends with the demo
+	if err != nil {
+		return fmt.Errorf("make a directory for state: %w", err)
+	}
+	d.undo = append(d.undo, func() error { return os.RemoveAll(cfg.State) })
+	d.service, err = newService(cfg, log)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; choose another address with --metrics, such as 127.0.0.1:0 for any free port", err)
 	}

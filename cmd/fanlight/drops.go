@@ -11,7 +11,7 @@ import (
 )
 
 func newDrops(e env) *cobra.Command {
-	l := &lister{path: "/v1/drops", table: dropTable}
+	l := &lister{path: "/v1/drops", sorts: dropOrders.names(), table: dropTable}
 	return noun("drops", "Show what the running agent lost, and why", l.command(e,
 		"List packets that were dropped and copies that failed, by group and reason",
 		`List shows, for each group, how many packets were not forwarded and how many copies
