@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize"},
+	"dashboards":   {"redact"},
 	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector"},
 }
 
