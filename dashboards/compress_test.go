@@ -39,19 +39,19 @@ func shorten(t *testing.T, text string) string {
 	})
 }
 
-// shortenRules does so with a file of rules; alerts don't wait before they fire.
+// shortenRules does so with a file of rules; alerts wait for a second before they fire.
 func shortenRules(t *testing.T, text string) string {
 	t.Helper()
-	return pending.ReplaceAllString(shorten(t, text), "${1}0s")
+	return pending.ReplaceAllString(shorten(t, text), "${1}1s")
 }
 
 func TestShortenKeepsTheRest(t *testing.T) {
 	got := shortenRules(t, "    for: 5m\n expr: max_over_time(a:rate2m[1h]) > 1 unless b offset 10m and c[5m:]\n")
-	want := "    for: 0s\n expr: max_over_time(a:rate2m[9s]) > 1 unless b offset 5s and c[4s:]\n"
+	want := "    for: 1s\n expr: max_over_time(a:rate2m[9s]) > 1 unless b offset 5s and c[4s:]\n"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if strings.Contains(shorten(t, "max_over_time(x[60s:1m])"), "1m") {
+	if strings.Contains(shorten(t, "max_over_time(x[5m:1m])"), "1m") {
 		t.Error("a step is not shortened")
 	}
 }

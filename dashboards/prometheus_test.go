@@ -56,7 +56,7 @@ receivers: [{name: test, webhook_configs: [{url: "%s", send_resolved: true}]}]
 	m.outbox.answers("http://" + amAddress + "/-/ready")
 
 	var files []string
-	for _, path := range []string{rulesFile, "rules/expectations.example.yaml"} {
+	for _, path := range []string{rulesFile, "rules/example/expectations.yaml"} {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

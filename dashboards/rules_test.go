@@ -67,8 +67,8 @@ func tool(t *testing.T, name, pkg string) string {
 func TestPromtoolTakesTheRules(t *testing.T) {
 	promtool := tool(t, "promtool", "prometheus")
 	for _, args := range [][]string{
-		{"check", "rules", "--lint=all", "--lint-fatal", rulesFile, "rules/expectations.example.yaml"},
-		{"test", "rules", "rules/fanlight_test.yaml"},
+		{"check", "rules", "--lint=all", "--lint-fatal", rulesFile, "rules/example/expectations.yaml"},
+		{"test", "rules", "testdata/rules_test.yaml"},
 	} {
 		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -79,7 +79,7 @@ func TestPromtoolTakesTheRules(t *testing.T) {
 // TestEachAlertIsTestedBothWays: a unit test in which it fires, and one in which
 // it does not.
 func TestEachAlertIsTestedBothWays(t *testing.T) {
-	raw, err := os.ReadFile("rules/fanlight_test.yaml")
+	raw, err := os.ReadFile("testdata/rules_test.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,10 +26,11 @@ import (
 
 // The groups of the scene.
 var (
-	feed  = netip.MustParseAddr("239.1.1.1") // as in expectations.example.yaml
-	other = netip.MustParseAddr("239.1.1.2")
-	film  = netip.MustParseAddr("239.1.1.3") // to a slow port
-	wide6 = netip.MustParseAddr("ff15::1:1")
+	feed   = netip.MustParseAddr("239.1.1.1") // as in rules/example/expectations.yaml
+	other  = netip.MustParseAddr("239.1.1.2")
+	film   = netip.MustParseAddr("239.1.1.3") // to a slow port
+	wide6  = netip.MustParseAddr("ff15::1:1")
+	studio = netip.MustParseAddr("239.2.0.1")
 )
 
 const labPort = 5000
@@ -40,7 +41,8 @@ const labPort = 5000
 //	evil ───┼─ switch ─┼── slow ──────── film
 //	router ─┘          └── crowd ─────── many groups, if told to
 //
-// The router is the querier.
+// The router is the querier. Beside it, the domain studio has two hosts, and the
+// agent asks them itself.
 type scene struct {
 	t       *testing.T
 	net     *lab.Net
@@ -65,17 +67,21 @@ func newScene(t *testing.T) *scene {
 		silences: map[netip.Addr]func(){}, receivers: map[string]*lab.Receiver{},
 		archive: &drain{t: t, address: freeAddress(t)}, siem: &drain{t: t, address: freeAddress(t)},
 	}
-	s.net = labtest.New(t, labtest.Hosts("pub", "sub1", "sub2", "slow", "crowd1", "crowd2", "router", "evil")...)
+	s.net = labtest.New(t, labtest.Hosts("pub", "sub1", "sub2", "slow", "crowd1", "crowd2", "router", "evil", "studio1", "studio2")...)
 	dir := t.TempDir()
 	s.socket = filepath.Join(dir, "api.sock")
 	s.text = fmt.Sprintf(`
 domains:
   - name: lab
-    ports: ["p-*"]
+    ports: [p-pub, "p-sub*", p-slow, "p-crowd*", p-router, p-evil]
     querier: {mode: off, query_interval: 1s, query_response_interval: 200ms, last_member_query_interval: 100ms}
     allow: ["239.0.0.0/8", "ff00::/8"]
     sample: 10
-tables: {groups: 64, sources: 8}
+  - name: studio
+    ports: ["p-studio*"]
+    querier: {mode: on, query_interval: 2s, query_response_interval: 200ms, last_member_query_interval: 100ms}
+    limits: {groups: 10}
+tables: {groups: 64, sources: 4}
 event_budget: {drop: 100ms}
 netns: %[1]s
 bpffs: /sys/fs/bpf/%[2]s
@@ -127,6 +133,8 @@ func (s *scene) live() {
 		s.join(name, wide6)
 	}
 	s.join("slow", film)
+	s.join("studio2", studio)
+	s.stream("studio1", studio)
 	for _, g := range []netip.Addr{feed, other, film, wide6} {
 		s.send(g)
 	}
