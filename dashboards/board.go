@@ -56,11 +56,13 @@ var matchers = strings.NewReplacer(
 	"EXPORTER", `cluster=~"$cluster",instance=~"$instance",exporter=~"$exporter"`,
 )
 
-// unaccounted is the loss equation of each exporter, which closes at 0.
-const unaccounted = `(sum by (cluster, instance) (fanlight_events_produced_total{HOST}) ` +
-	`+ on (cluster, instance) group_right () sum by (cluster, instance, exporter) (fanlight_sink_recovered_total{EXPORTER}) ` +
-	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (fanlight_sink_events_total{EXPORTER}) ` +
-	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (fanlight_sink_waiting{EXPORTER}))`
+// unaccounted is the loss equation of each exporter as rates, which closes at 0:
+// an agent that took over a running datapath has its predecessors' events among
+// those produced.
+const unaccounted = `(sum by (cluster, instance) (rate(fanlight_events_produced_total{HOST}[5m])) ` +
+	`+ on (cluster, instance) group_right () sum by (cluster, instance, exporter) (rate(fanlight_sink_recovered_total{EXPORTER}[5m])) ` +
+	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (rate(fanlight_sink_events_total{EXPORTER}[5m])) ` +
+	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (deriv(fanlight_sink_waiting{EXPORTER}[5m])))`
 
 func (q query) promQL() string {
 	return matchers.Replace(strings.ReplaceAll(q.expr, "UNACCOUNTED", unaccounted))

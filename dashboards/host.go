@@ -60,7 +60,9 @@ func host() board {
 					kind: table, title: "Other queriers", unit: "s", width: 8,
 					help: "Who else asks for members, and how long ago it last did.",
 					queries: []query{
-						{`(time() - fanlight_querier_last_seen_timestamp_seconds{DOMAIN}) * on (cluster, instance, domain, vlan, address) group_left (state) fanlight_querier_info{DOMAIN}`, "Last query"},
+						{`max by (instance, domain, vlan, address, state) (` +
+							`(time() - fanlight_querier_last_seen_timestamp_seconds{DOMAIN}) ` +
+							`* on (cluster, instance, domain, vlan, address) group_left (state) fanlight_querier_info{DOMAIN})`, "Last query"},
 					},
 				}, {
 					kind: graph, title: "Somebody asks for members", unit: "bool", width: 8,

@@ -109,6 +109,7 @@ func TestInTheLab(t *testing.T) {
 		}
 	}
 	checkEveryQuery(t, m)
+	takePictures(t, m)
 }
 
 // seeThrough provokes the faults, mends each one when its alert arrives, and

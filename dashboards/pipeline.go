@@ -10,12 +10,12 @@ func pipeline() board {
 			{"Now", 4, []panel{
 				{
 					kind: stat, title: "Events lost", unit: "none", width: 4, bad: 1,
-					help:    "Events lost within the time shown. Those that several exporters lost count for each.",
-					queries: []query{{`sum(increase(fanlight_events_lost_total{HOST}[$__range])) or vector(0)`, ""}},
+					help:    "Events lost since the agent started. Those that several exporters lost count for each.",
+					queries: []query{{`sum(fanlight_events_lost_total{HOST})`, ""}},
 				}, {
-					kind: stat, title: "Unaccounted", unit: "none", width: 4,
-					help: "Produced + recovered − delivered − filtered − lost − waiting, of the exporter for which that is most. " +
-						"More than what is on its way in the agent at the moment would be a fault of fanlight.",
+					kind: stat, title: "Unaccounted", unit: "eps", width: 4,
+					help: "Produced + recovered − delivered − filtered − lost − waiting, per second, of the exporter for which that is most. " +
+						"What does not come back to 0 would be a fault of fanlight.",
 					queries: []query{{`max(abs(UNACCOUNTED))`, ""}},
 				}, {
 					kind: stat, title: "Failing exporters", unit: "none", width: 4, bad: 1,
@@ -45,20 +45,20 @@ func pipeline() board {
 					help:    "Events that each exporter is done with.",
 					queries: []query{{`sum by (exporter, outcome) (rate(fanlight_sink_events_total{EXPORTER}[$__rate_interval]))`, "{{exporter}}: {{outcome}}"}},
 				}, {
-					kind: graph, title: "Unaccounted", unit: "none", width: 8,
-					help:    "Produced + recovered − delivered − filtered − lost − waiting: what is on its way, and nothing once it is quiet.",
+					kind: graph, title: "Unaccounted", unit: "eps", width: 8,
+					help:    "Produced + recovered − delivered − filtered − lost − waiting, per second: nothing but what is on its way.",
 					queries: []query{{`UNACCOUNTED`, "{{exporter}} at {{instance}}"}},
 				},
 			}},
 			{"Losses", 8, []panel{
 				{
-					kind: graph, title: "Lost by stage and reason", unit: "eps", width: 8,
-					help:    "Events lost: in a ring of the kernel, in decoding, in a queue, in a spool, in export.",
-					queries: []query{{`sum by (stage, reason) (rate(fanlight_events_lost_total{HOST}[$__rate_interval]))`, "{{stage}}: {{reason}}"}},
+					kind: graph, title: "Lost by stage and reason", unit: "none", width: 8,
+					help:    "Events lost since the agent started: in a ring of the kernel, in decoding, in a queue, in a spool, in export.",
+					queries: []query{{`sum by (stage, reason) (fanlight_events_lost_total{HOST})`, "{{stage}}: {{reason}}"}},
 				}, {
-					kind: graph, title: "Lost by exporter", unit: "eps", width: 8,
+					kind: graph, title: "Lost by exporter", unit: "none", width: 8,
 					help:    "The same for each exporter.",
-					queries: []query{{`sum by (exporter, stage, reason) (rate(fanlight_sink_lost_total{EXPORTER}[$__rate_interval]))`, "{{exporter}}: {{stage}}, {{reason}}"}},
+					queries: []query{{`sum by (exporter, stage, reason) (fanlight_sink_lost_total{EXPORTER})`, "{{exporter}}: {{stage}}, {{reason}}"}},
 				}, {
 					kind: graph, title: "Retries", unit: "ops", width: 8,
 					help:    "Exports that had to be repeated.",

@@ -170,12 +170,12 @@ func (m *monitoring) get(path string, values url.Values, into any) {
 	}
 }
 
-// span asks for values of the whole run.
-func (m *monitoring) span(expr string) []series {
+// span asks for values of the run up to a moment.
+func (m *monitoring) span(expr string, to time.Time) []series {
 	m.t.Helper()
 	var data struct{ Result []series }
 	m.get("/api/v1/query_range", url.Values{
-		"query": {expr}, "start": {unix(m.began)}, "end": {unix(time.Now())}, "step": {"0.5"},
+		"query": {expr}, "start": {unix(m.began)}, "end": {unix(to)}, "step": {"0.5"},
 	}, &data)
 	return data.Result
 }

@@ -25,7 +25,7 @@ var labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
 // checkEveryQuery: what a panel, a variable or an annotation asks has an answer.
 func checkEveryQuery(t *testing.T, m *monitoring) {
 	t.Helper()
-	asked := 0
+	asked, now := 0, time.Now()
 	for _, b := range boards() {
 		d := parsed(t, b)
 		for _, r := range b.rows {
@@ -33,7 +33,7 @@ func checkEveryQuery(t *testing.T, m *monitoring) {
 				for _, q := range p.queries {
 					asked++
 					where := b.uid + ": " + p.title + ": " + q.promQL()
-					has := hasData(m.span(chosen(t, m, q.promQL())))
+					has := hasData(m.span(chosen(t, m, q.promQL()), now))
 					if why, exempt := unprovoked[b.uid+": "+p.title]; has == exempt {
 						t.Errorf("%s: has data: %v %s", where, has, why)
 					}
@@ -42,7 +42,7 @@ func checkEveryQuery(t *testing.T, m *monitoring) {
 		}
 		for _, a := range b.annotations() {
 			asked++
-			if !hasData(m.span(chosen(t, m, a.expr))) {
+			if !hasData(m.span(chosen(t, m, a.expr), now)) {
 				t.Errorf("%s: %s: nothing was marked", b.uid, a.name)
 			}
 		}
