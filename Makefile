@@ -10,7 +10,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
   default-jre-headless kcat maven gcc libc6-dev prometheus-alertmanager \
-  chromium fonts-dejavu-core libjs-d3
+  chromium fonts-dejavu-core libjs-d3 curl
 
 # The version of Go's database of vulnerabilities.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018

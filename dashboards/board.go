@@ -56,13 +56,17 @@ var matchers = strings.NewReplacer(
 	"EXPORTER", `cluster=~"$cluster",instance=~"$instance",exporter=~"$exporter"`,
 )
 
-// unaccounted is the loss equation of each exporter as rates, which closes at 0:
-// an agent that took over a running datapath has its predecessors' events among
-// those produced.
-const unaccounted = `(sum by (cluster, instance) (rate(fanlight_events_produced_total{HOST}[5m])) ` +
-	`+ on (cluster, instance) group_right () sum by (cluster, instance, exporter) (rate(fanlight_sink_recovered_total{EXPORTER}[5m])) ` +
-	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (rate(fanlight_sink_events_total{EXPORTER}[5m])) ` +
-	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (deriv(fanlight_sink_waiting{EXPORTER}[5m])))`
+// books is the loss equation of each exporter; AT stands for the time.
+const books = `(sum by (cluster, instance) (fanlight_events_produced_total{HOST} AT) ` +
+	`+ on (cluster, instance) group_right () sum by (cluster, instance, exporter) (fanlight_sink_recovered_total{EXPORTER} AT) ` +
+	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (fanlight_sink_events_total{EXPORTER} AT) ` +
+	`- on (cluster, instance, exporter) sum by (cluster, instance, exporter) (fanlight_sink_waiting{EXPORTER} AT))`
+
+// unaccounted is by how much the books have changed, which is nothing while they
+// balance. An agent that takes over a running datapath has its predecessors'
+// events among those produced, so the books of two agents don't compare.
+var unaccounted = `(` + strings.ReplaceAll(books, " AT", "") + ` - ` + strings.ReplaceAll(books, " AT", " offset 5m") + `) ` +
+	`unless on (cluster, instance) changes(process_start_time_seconds{job="fanlight",HOST}[5m]) > 0`
 
 func (q query) promQL() string {
 	return matchers.Replace(strings.ReplaceAll(q.expr, "UNACCOUNTED", unaccounted))

@@ -13,9 +13,9 @@ func pipeline() board {
 					help:    "Events lost since the agent started. Those that several exporters lost count for each.",
 					queries: []query{{`sum(fanlight_events_lost_total{HOST})`, ""}},
 				}, {
-					kind: stat, title: "Unaccounted", unit: "eps", width: 4,
-					help: "Produced + recovered − delivered − filtered − lost − waiting, per second, of the exporter for which that is most. " +
-						"What does not come back to 0 would be a fault of fanlight.",
+					kind: stat, title: "Unaccounted", unit: "none", width: 4,
+					help: "By how much produced + recovered − delivered − filtered − lost − waiting has changed within five minutes, at most. " +
+						"More than what is on its way in the agent would be a fault of fanlight.",
 					queries: []query{{`max(abs(UNACCOUNTED))`, ""}},
 				}, {
 					kind: stat, title: "Failing exporters", unit: "none", width: 4, bad: 1,
@@ -45,8 +45,8 @@ func pipeline() board {
 					help:    "Events that each exporter is done with.",
 					queries: []query{{`sum by (exporter, outcome) (rate(fanlight_sink_events_total{EXPORTER}[$__rate_interval]))`, "{{exporter}}: {{outcome}}"}},
 				}, {
-					kind: graph, title: "Unaccounted", unit: "eps", width: 8,
-					help:    "Produced + recovered − delivered − filtered − lost − waiting, per second: nothing but what is on its way.",
+					kind: graph, title: "Unaccounted", unit: "none", width: 8,
+					help:    "Change of produced + recovered − delivered − filtered − lost − waiting within five minutes: nothing but what is on its way.",
 					queries: []query{{`UNACCOUNTED`, "{{exporter}} at {{instance}}"}},
 				},
 			}},
