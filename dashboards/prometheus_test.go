@@ -111,9 +111,30 @@ func (m *monitoring) last() (all []arrival) {
 	return all
 }
 
-// fires finds a firing alert with these labels.
-func (m *monitoring) fires(name string, labels map[string]string) (arrival, bool) {
-	for _, a := range m.last() {
+// count is how many alerts have arrived.
+func (m *monitoring) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.arrivals)
+}
+
+// arrived finds an alert that fired after the first so many arrivals, or did so
+// before and still does.
+func (m *monitoring) arrived(after int, name string, labels map[string]string) (arrival, bool) {
+	m.mu.Lock()
+	late := slices.Clone(m.arrivals[after:])
+	m.mu.Unlock()
+	return find(append(m.last(), late...), name, labels)
+}
+
+// fires reports whether an alert with these labels fires now.
+func (m *monitoring) fires(name string, labels map[string]string) bool {
+	_, ok := find(m.last(), name, labels)
+	return ok
+}
+
+func find(all []arrival, name string, labels map[string]string) (arrival, bool) {
+	for _, a := range all {
 		if a.Status == "firing" && a.is(name, labels) {
 			return a, true
 		}

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 classic JSON is what every Grafana from 10 on loads.
+
 package dashboards
 
 import (

@@ -168,3 +168,50 @@ func TestEveryMetricIsUsedAndEveryUseIsOne(t *testing.T) {
 		}
 	}
 }
+
+var (
+	labelLists = regexp.MustCompile(`\b(?:by|on|ignoring|group_left|group_right) ?\(([a-z_, ]*)\)`)
+	labelNames = regexp.MustCompile(`[a-z_]+`)
+)
+
+// TestLabelsAreThoseOfTheMetrics: a misspelt label in a grouping is no error to
+// Prometheus, only wrong.
+func TestLabelsAreThoseOfTheMetrics(t *testing.T) {
+	known := map[string]bool{"cluster": true, "instance": true, "job": true, "le": true, "alertname": true}
+	for _, f := range redact.Families() {
+		for _, l := range f.Labels {
+			known[l.Name] = true
+		}
+	}
+	found := 0
+	check := func(where, text string, lists *regexp.Regexp) {
+		for _, list := range lists.FindAllStringSubmatch(text, -1) {
+			for _, label := range labelNames.FindAllString(list[1], -1) {
+				found++
+				if !known[label] {
+					t.Errorf("%s: there is no label %s", where, label)
+				}
+			}
+		}
+	}
+	for _, r := range rules(t, rulesFile) {
+		check(r.Alert+r.Record, r.Expr, labelLists)
+	}
+	for _, b := range boards() {
+		for _, a := range b.annotations() {
+			check(b.uid+": "+a.name, a.expr, labelLists)
+			check(b.uid+": "+a.name, a.text, placeholder)
+		}
+		for _, r := range b.rows {
+			for _, p := range r.panels {
+				for _, q := range p.queries {
+					check(b.uid+": "+p.title, q.promQL(), labelLists)
+					check(b.uid+": "+p.title, q.legend, placeholder)
+				}
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("%d labels: this test is blind", found)
+	}
+}

@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,7 +30,14 @@ func runbook(t *testing.T, alert string) (text string, commands []string) {
 
 func TestEachAlertHasARunbook(t *testing.T) {
 	pages := map[string]bool{"README.md": true}
+	index, err := os.ReadFile(runbooks + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range alerts(t) {
+		if row := fmt.Sprintf("| [%[1]s](%[1]s.md) | %[2]s |", a.Alert, a.Labels["severity"]); !strings.Contains(string(index), row) {
+			t.Errorf("the index has no row that begins with %s", row)
+		}
 		pages[a.Alert+".md"] = true
 		text, commands := runbook(t, a.Alert)
 		for _, heading := range []string{"# " + a.Alert + "\n", "\n## First three commands\n", "\n## Likely causes\n", "\n## Remedy\n", "\n## Silence honestly\n"} {
