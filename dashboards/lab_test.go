@@ -115,6 +115,8 @@ func TestInTheLab(t *testing.T) {
 			t.Errorf("%s is provoked by no fault", a.Alert)
 		}
 	}
+	flows := fmt.Sprintf("rate(fanlight_group_packets_total{group=%q}[3s]) > 150", feed)
+	until(t, "everything flows again", func() bool { return len(m.now(flows)) == 1 }, s.agent.output)
 	checkEveryQuery(t, m)
 	takePictures(t, m)
 }
