@@ -9,7 +9,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # What the build and the tests need beyond Go, as Debian 12 packages.
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
-  default-jre-headless kcat maven gcc libc6-dev tmux procps bash-completion
+  default-jre-headless kcat maven gcc libc6-dev tmux procps bash-completion prometheus-alertmanager \
+  chromium fonts-dejavu-core libjs-d3 curl
 
 # The version of Go's database of vulnerabilities.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
@@ -87,10 +88,14 @@ test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.
 bench: ## compare forwarding with the Linux bridge, ip_mroute and tc mirred (needs root, minutes; ARGS=-quick)
 	nice -n -20 $(GO) run ./test/bench $(ARGS)
 
+.PHONY: pictures
+pictures: packages ## take the pictures of the dashboards in docs/pictures anew (needs root)
+	CI=true REQUIRE_BPF=1 $(GO) test -count=1 ./dashboards -run TestInTheLab -pictures $(CURDIR)/docs/pictures
+
 .PHONY: check-generated
 check-generated: ## compile and generate again, and fail on a difference
-	@before=$$(git ls-files -z '*.o' '*_bpfel.go' docs | xargs -0 sha256sum); $(MAKE) --no-print-directory generate >/dev/null; \
-	after=$$(git ls-files -z '*.o' '*_bpfel.go' docs | xargs -0 sha256sum); \
+	@before=$$(git ls-files -z '*.o' '*_bpfel.go' docs dashboards/grafana | xargs -0 sha256sum); $(MAKE) --no-print-directory generate >/dev/null; \
+	after=$$(git ls-files -z '*.o' '*_bpfel.go' docs dashboards/grafana | xargs -0 sha256sum); \
 	if [ "$$before" != "$$after" ]; then diff <(echo "$$before") <(echo "$$after"); \
 	  echo "generated files were stale: run make generate and commit"; exit 1; fi
 

@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"exporters":    {"redact", "bytesize"},
 	"history":      {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname"},
+	"dashboards":   {"redact"},
 	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor", "groupname", "groupplan"},
 }
 

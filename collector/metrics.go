@@ -86,6 +86,8 @@ func (t *seriesTable) labels(k seriesKey) []redact.Label {
 		return []redact.Label{domain, redact.VLAN(k.group.VLAN), redact.Addr(k.source), word(0)}
 	case redact.QuerierLastSeen:
 		return []redact.Label{domain, redact.VLAN(k.group.VLAN), redact.Addr(k.source)}
+	case redact.QuerierKnown:
+		return []redact.Label{domain, redact.VLAN(k.group.VLAN), word(0)}
 	case redact.SinkEvents, redact.EventsLost:
 		return []redact.Label{word(0), word(1)}
 	case redact.SinkLost:
@@ -344,17 +346,27 @@ func (t *seriesTable) readDomains() error {
 		}
 		for _, v := range d.table.VLANs() {
 			v4, v6 := d.table.QuerierState(v)
-			for _, q := range []snoop.Querier{v4, v6} {
-				if !q.Address.IsValid() {
-					continue
-				}
-				k := seriesKey{family: redact.QuerierInfo, source: q.Address, words: [3]string{string(q.State)}}
-				k.group.Domain, k.group.VLAN = d.id, bpf.VLAN(v)
-				t.set(k, 1)
-				k.family, k.words = redact.QuerierLastSeen, [3]string{}
-				t.get(k).SetFloat(float64(wall.Add(q.LastSeen).UnixNano()) / 1e9)
-			}
+			t.setQuerier(d, v, "igmp", v4, wall)
+			t.setQuerier(d, v, "mld", v6, wall)
 		}
 	}
 	return nil
+}
+
+// setQuerier shows who asks for members; wall is when the agent's clock began.
+func (t *seriesTable) setQuerier(d *domain, v snoop.VLAN, protocol string, q snoop.Querier, wall time.Time) {
+	k := seriesKey{family: redact.QuerierKnown, words: [3]string{protocol}}
+	k.group.Domain, k.group.VLAN = d.id, bpf.VLAN(v)
+	known := uint64(1)
+	if q.State == snoop.QuerierNone {
+		known = 0
+	}
+	t.set(k, known)
+	if !q.Address.IsValid() {
+		return
+	}
+	k.family, k.source, k.words = redact.QuerierInfo, q.Address, [3]string{q.State.String()}
+	t.set(k, 1)
+	k.family, k.words = redact.QuerierLastSeen, [3]string{}
+	t.get(k).SetFloat(float64(wall.Add(q.LastSeen).UnixNano()) / 1e9)
 }

@@ -92,6 +92,7 @@ const (
 	IGMPRecordErrors
 	QuerierInfo
 	QuerierLastSeen
+	QuerierKnown
 	TableEntries
 	TableCapacity
 	TableRefused
@@ -176,6 +177,8 @@ var families = [numFamilies]FamilyInfo{
 		[]LabelInfo{byDomain, byVLAN, {"address", QuerierAddress}, {"state", Public}}},
 	QuerierLastSeen: {"fanlight_querier_last_seen_timestamp_seconds", "fanlight.querier.last_seen.timestamp", "When the querier's last query came.", GaugeType, "seconds",
 		[]LabelInfo{byDomain, byVLAN, {"address", QuerierAddress}}},
+	QuerierKnown: {"fanlight_querier_known", "fanlight.querier.known", "1 if somebody asks for members, this agent included; 0 if nobody does, and hosts soon fall silent.", GaugeType, "",
+		[]LabelInfo{byDomain, byVLAN, {"protocol", Public}}},
 	TableEntries:   {"fanlight_table_entries", "fanlight.table.entries", "Entries in the table now.", GaugeType, "entries", []LabelInfo{byTable}},
 	TableCapacity:  {"fanlight_table_capacity", "fanlight.table.capacity", "Entries that the table can hold.", GaugeType, "entries", []LabelInfo{byTable}},
 	TableRefused:   {"fanlight_table_refused_total", "fanlight.table.refused", "Entries that found no room in the table; what they count went to a common entry.", CounterType, "entries", []LabelInfo{byTable}},
