@@ -6,6 +6,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 
 	"github.com/fanlight-io/fanlight/lab"
 )
@@ -112,16 +114,10 @@ var programFaults = []fault{
 			return err
 		}))
 	}},
-	{want: "xdp_program", families: both, provoke: func(s *scene) {
+	{want: "xdp_program", mends: true, families: both, provoke: func(s *scene) {
 		healthy(s)
-		p := s.program(ebpf.XDP, 1) // XDP_DROP
-		s.must(s.ns.Do(func() error {
-			l, err := link.AttachXDP(link.XDPOptions{Interface: s.link(s.ns, "eth0").Attrs().Index, Program: p, Flags: link.XDPGenericMode})
-			if err == nil {
-				s.t.Cleanup(func() { l.Close() })
-			}
-			return err
-		}))
+		p, eth0 := s.program(ebpf.XDP, 1), s.link(s.ns, "eth0") // XDP_DROP
+		s.must(s.ns.Do(func() error { return netlink.LinkSetXdpFdWithFlags(eth0, p.FD(), nl.XDP_FLAGS_SKB_MODE) }))
 	}},
 }
 

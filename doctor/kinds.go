@@ -98,7 +98,7 @@ var membershipKinds = []kind{
 		ID: "no_route", Title: "there is no route to {group}, so a join fails",
 		Meaning:  "A join that names no interface uses the one that the routing table has for the group. Without a route it fails with ENODEV, and nothing is joined.",
 		Remedy:   "add a route, or let the program name the interface",
-		Commands: []string{"ip route add {route} dev {interface}{table}"},
+		Commands: []string{"ip route replace {route} dev {interface}{table}"},
 		Source:   "net/ipv4/igmp.c, ip_mc_find_dev; net/ipv6/mcast.c, __ipv6_sock_mc_join",
 	}},
 	{well: "the group is joined", look: lookJoined, Kind: Kind{
@@ -111,7 +111,7 @@ var membershipKinds = []kind{
 		ID: "joined_elsewhere", Title: "{group} is joined at another interface than {interface}",
 		Meaning:  "A membership holds for one interface. A join that names none takes the one of the route to the group, which is often that of the default route.",
 		Remedy:   "let the program name the interface; or send joins the right way and restart it",
-		Commands: []string{"ip route add {route} dev {interface}{table}"},
+		Commands: []string{"ip route replace {route} dev {interface}{table}"},
 		Source:   "net/ipv4/igmp.c, ip_mc_find_dev",
 	}},
 	{well: "the members take the source", look: lookSourceFilter, Kind: Kind{
@@ -202,8 +202,8 @@ var wireKinds = []kind{
 	{well: "no XDP program hides the group", look: lookXDP, stage: 1, Kind: Kind{
 		ID: "xdp_program", Title: "an XDP program at {interface} may take the group",
 		Meaning:  "An XDP program sees packets before everything else, and leaves no trace of what it drops.",
-		Remedy:   "look what it counts; take it off for a test",
-		Commands: []string{"ip link set dev {interface} xdp off"},
+		Remedy:   "look what it counts; take it off for a test, or end the process that holds it ('bpftool link')",
+		Commands: []string{"ip link set dev {interface} {xdp} off"},
 		Source:   "Documentation/networking/filter.rst; bpf(2)",
 	}},
 	{well: "the group arrives", look: lookNotArriving, stage: 2, Kind: Kind{

@@ -190,13 +190,17 @@ func (s *scene) socket(local string, setup func(fd int) error) *net.UDPConn {
 	return c.(*net.UDPConn)
 }
 
-// joinOn joins the group at an interface of sub.
+// joinOn joins the group at an interface of sub; where the routes say, if none is
+// named.
 func (s *scene) joinOn(fd int, iface string) error {
-	link, err := s.sub.Namespace().Handle().LinkByName(iface)
-	if err != nil {
-		return err
+	index := 0
+	if iface != "" {
+		link, err := s.sub.Namespace().Handle().LinkByName(iface)
+		if err != nil {
+			return err
+		}
+		index = link.Attrs().Index
 	}
-	index := link.Attrs().Index
 	if s.is6() {
 		return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{Multiaddr: s.group.As16(), Interface: uint32(index)})
 	}

@@ -95,7 +95,7 @@ type Link struct {
 	Parent    int  // index of the device that a VLAN lies on; 0: none
 	VLAN      uint16
 	MTU       int
-	XDP       bool
+	XDP       string // how a program is attached, as ip(8) calls it: xdpdrv, xdpgeneric, ...; empty: none
 	// Received and Missed are what the window added: frames, and those that the
 	// hardware had no room for.
 	Received, Missed uint64
