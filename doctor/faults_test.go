@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
 	"github.com/fanlight-io/fanlight/doctor"
@@ -388,6 +389,13 @@ var wireFaults = []fault{
 		s.stream(lab.SendConfig{TTL: 1})
 		s.ns = s.pub.Namespace()
 	}},
+	{want: "sent_elsewhere", mends: true, families: only4, provoke: func(s *scene) {
+		s.ns = s.pub.Namespace()
+		eth1 := s.secondLink().Attrs().Index
+		_, all, _ := net.ParseCIDR("224.0.0.0/4")
+		s.must(s.ns.Handle().RouteReplace(&netlink.Route{LinkIndex: eth1, Dst: all}))
+		s.sendAnywhere()
+	}},
 	{want: "loopback_off", families: both, provoke: func(s *scene) { // the lab's senders turn it off
 		s.stream(lab.SendConfig{})
 		s.ns = s.pub.Namespace()
@@ -401,6 +409,19 @@ var wireFaults = []fault{
 	{want: "not_arriving", families: both, provoke: func(s *scene) {
 		s.listen(lab.ListenConfig{})
 	}},
+}
+
+// sendAnywhere sends from pub without naming an interface, until the test ends.
+func (s *scene) sendAnywhere() {
+	var c *net.UDPConn
+	s.must(s.pub.Namespace().Do(func() (err error) {
+		c, err = net.ListenUDP("udp4", nil) // bound to an address, it would leave by that one's interface
+		return err
+	}))
+	s.must(ipv4.NewPacketConn(c).SetMulticastTTL(16))
+	to := netip.AddrPortFrom(s.group, port)
+	s.t.Cleanup(func() { c.Close() })
+	s.repeat(func() error { _, err := c.WriteToUDPAddrPort([]byte("x"), to); return err })
 }
 
 func (s *scene) switchFd() int {

@@ -187,6 +187,13 @@ var wireKinds = []kind{
 		Remedy:  "set IP_MULTICAST_TTL or IPV6_MULTICAST_HOPS at the sender {sender}",
 		Source:  "RFC 1112 section 6.1; ip(7), IP_MULTICAST_TTL",
 	}},
+	{well: "what is sent here leaves by the interface", look: lookSentElsewhere, Kind: Kind{
+		ID: "sent_elsewhere", Title: "this host sends {group} by {other}, not by {interface}",
+		Meaning:  "A sender that names no interface (IP_MULTICAST_IF, IPV6_MULTICAST_IF) uses the one of the route to the group, which is often that of the default route.",
+		Remedy:   "let the sender name the interface; or send the group the right way",
+		Commands: []string{"ip route replace {route} dev {interface}{table}"},
+		Source:   "ip(7), IP_MULTICAST_IF; RFC 1112 section 6.1",
+	}},
 	{well: "what is sent here comes back to its members", look: lookLoopback, Kind: Kind{
 		ID: "loopback_off", Title: "a sender on this host keeps {group} from it",
 		Meaning: "What a host sends comes back to members on the same host only if the sender leaves IP_MULTICAST_LOOP (IPV6_MULTICAST_LOOP) on.",
