@@ -225,7 +225,7 @@ func (s *Snapshot) compare(before, after moment) {
 		s.Link.Received, s.Link.Missed = rise(was.Received, l.Received), rise(was.Missed, l.Missed)
 	}
 	if a, b := after.agent, before.agent; a != nil && b != nil {
-		s.Agent = &AgentDelta{*a, rise(b.Packets, a.Packets), rise(b.Dropped, a.Dropped), rise(b.Failed, a.Failed)}
+		s.Agent = &AgentDelta{*a, rise(b.Dropped, a.Dropped), rise(b.Failed, a.Failed)}
 	}
 }
 

@@ -28,7 +28,7 @@ func readLinks() ([]Link, error) {
 func linkOf(l netlink.Link) Link {
 	a := l.Attrs()
 	x := Link{
-		Index: a.Index, Name: a.Name, Kind: l.Type(), MTU: a.MTU, Master: a.MasterIndex,
+		Index: a.Index, Name: a.Name, Kind: l.Type(), Master: a.MasterIndex,
 		Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
 		Multicast: a.RawFlags&unix.IFF_MULTICAST != 0, Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		AllMulti: a.Promisc != 0 || a.Allmulti != 0,
@@ -83,7 +83,7 @@ func routeTo(a netip.Addr) (Route, error) {
 	case len(routes) == 0:
 		return Route{}, nil
 	}
-	return Route{Index: routes[0].LinkIndex, Local: routes[0].Type == unix.RTN_LOCAL, Found: true}, nil
+	return Route{Index: routes[0].LinkIndex, Found: true}, nil
 }
 
 // readPrograms lists what sees packets of the interface before IP does.

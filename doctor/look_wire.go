@@ -206,7 +206,7 @@ func lookNotArriving(s *Snapshot) verdict {
 	}
 	seen := []string{fmt.Sprintf("0 packets of %s reached %s in %v, which received %s in all",
 		s.streamText(), s.Link.Name, s.Wire.Window, plural(s.Link.Received, "frame"))}
-	answered := slices.ContainsFunc(s.Wire.Reports, func(r MembershipReport) bool { return r.Outgoing && r.Index == s.Link.Index })
+	answered := slices.ContainsFunc(s.Wire.Reports, func(r MembershipReport) bool { return r.Outgoing && !r.Leave && r.Index == s.Link.Index })
 	switch queried := slices.ContainsFunc(s.Wire.Queries, func(q Query) bool { return q.Index == s.Link.Index }); {
 	case answered:
 		seen = append(seen, "this host answered a query with a report for the group")
