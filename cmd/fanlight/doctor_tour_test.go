@@ -11,12 +11,15 @@ import (
 // that it asks the doctor, that must name the cause.
 func TestDoctorTour(t *testing.T) {
 	demo := startDemo(t, "tour", "--rate", "200")
-	t.Cleanup(func() {
+	defer func() { // no Cleanup: by then the test's context has killed the demo
 		if err := demo.Process.Signal(os.Interrupt); err != nil {
 			t.Error(err)
 		}
 		demo.end() // its books may not balance, after what was done to it
-	})
+		if rest := left(t, demo.network); len(rest) > 0 {
+			t.Errorf("the demo left %v", rest)
+		}
+	}()
 	demo.await("^ask the agent:")
 	causes := []string{"rp_filter", "link_down", "not_joined"}
 	for _, line := range tourLines(t) {
