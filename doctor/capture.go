@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/bpf"
@@ -23,10 +24,24 @@ const (
 )
 
 // capture is one socket that sees copies of packets. Nothing on the host changes
-// by it: it neither joins nor sets an interface promiscuous.
+// by it: it neither joins nor sets an interface promiscuous. It takes in packets
+// from start to stop, and reads them in between and after.
 type capture struct {
-	fd     int
-	handle func(data, oob []byte, from unix.Sockaddr, at time.Time)
+	fd      int
+	filter  []bpf.Instruction
+	handle  func(data, oob []byte, from unix.Sockaddr)
+	stopped atomic.Bool
+}
+
+// nothing is the filter of a capture that has not started, or has stopped.
+var nothing = []bpf.Instruction{bpf.RetConstant{}}
+
+func (c *capture) start() error { return attach(c.fd, c.filter) }
+
+func (c *capture) stop() error {
+	err := attach(c.fd, nothing)
+	c.stopped.Store(true)
+	return err
 }
 
 // openWire sees the group's packets and IGMP or MLD, on all interfaces of the
@@ -39,7 +54,6 @@ func openWire(w *watch) (*capture, error) {
 	all := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
 	err = errors.Join(
 		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
-		attach(fd, wireFilter(w.group)),
 		prepare(fd),
 	)
 	if err == nil {
@@ -48,9 +62,9 @@ func openWire(w *watch) (*capture, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open a packet socket: %w", err), unix.Close(fd))
 	}
-	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, at time.Time) {
+	return &capture{fd: fd, filter: wireFilter(w.group), handle: func(data, oob []byte, from unix.Sockaddr) {
 		if f, ok := frameOf(data, oob, from); ok {
-			w.add(f, at)
+			w.add(f, time.Now())
 		}
 	}}, nil
 }
@@ -70,7 +84,7 @@ func openQueries(w *watch) (*capture, error) {
 	if w.group.Is6() {
 		protocol = unix.IPPROTO_ICMPV6
 	}
-	return openRaw(w.group, protocol, nil, func(index int, p *packet) {
+	return openRaw(w.group, protocol, []bpf.Instruction{bpf.RetConstant{Val: snapLen}}, func(index int, p *packet) {
 		p.proto = uint8(protocol)
 		w.addQuery(p, index, false)
 	})
@@ -88,13 +102,10 @@ func openRaw(group netip.Addr, protocol int, filter []bpf.Instruction, handle fu
 		return nil, fmt.Errorf("open a raw socket: %w", err)
 	}
 	err = errors.Join(unix.SetsockoptInt(fd, level, option, 1), prepare(fd))
-	if filter != nil {
-		err = errors.Join(err, attach(fd, filter))
-	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open a raw socket: %w", err), unix.Close(fd))
 	}
-	return &capture{fd, func(data, oob []byte, from unix.Sockaddr, _ time.Time) {
+	return &capture{fd: fd, filter: filter, handle: func(data, oob []byte, from unix.Sockaddr) {
 		if p, ok := rawPacket(data, from, group); ok {
 			handle(arrivalIndex(oob), &p)
 		}
@@ -115,10 +126,7 @@ func rawPacket(data []byte, from unix.Sockaddr, group netip.Addr) (p packet, ok 
 
 func prepare(fd int) error {
 	idle := unix.NsecToTimeval(int64(idleWait))
-	err := errors.Join(
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &idle),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
-	)
+	err := errors.Join(attach(fd, nothing), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &idle))
 	if err != nil {
 		return err
 	}
@@ -178,62 +186,33 @@ func wireFilter(group netip.Addr) []bpf.Instruction {
 		bpf.RetConstant{Val: snapLen})
 }
 
-// run reads what the kernel received from one time to another, or until done is
-// closed. Going by the kernel's clock makes two captures count the same packets,
-// however late each gets to read them.
-func (c *capture) run(from, until time.Time, done <-chan struct{}) {
+// run reads until the capture has stopped and nothing waits any more.
+func (c *capture) run() {
 	data, oob := make([]byte, snapLen), make([]byte, 256)
-	for !isDone(done) {
-		n, oobn, _, sender, err := unix.Recvmsg(c.fd, data, oob, 0)
+	for {
+		last := c.stopped.Load() // before the read: what came until then is read
+		n, oobn, _, from, err := unix.Recvmsg(c.fd, data, oob, 0)
 		switch {
 		case err == nil:
-			at := receivedAt(oob[:oobn])
-			if at.After(until) {
-				return
-			}
-			if !at.Before(from) {
-				c.handle(data[:n], oob[:oobn], sender, at)
-			}
-		case errors.Is(err, unix.EAGAIN):
-			if time.Now().After(until) {
-				return // nothing waits
-			}
-		case !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENETDOWN):
+			c.handle(data[:n], oob[:oobn], from)
+		case errors.Is(err, unix.EAGAIN) && last:
+			return
+		case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENETDOWN):
 			return
 		}
 	}
 }
 
-// receivedAt is the kernel's time of reception.
-func receivedAt(oob []byte) time.Time {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return time.Now()
-	}
-	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
-			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
-		}
-	}
-	return time.Now()
-}
-
-func isDone(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
-// missed returns how many frames there was no room for.
+// missed returns how many packets there was no room for.
 func (c *capture) missed() uint64 {
-	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
-	if err != nil {
+	if stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+		return uint64(stats.Drops)
+	}
+	memory := make([]byte, 4*(memoryDrops+1))
+	if _, err := getsockopt(c.fd, unix.SOL_SOCKET, unix.SO_MEMINFO, memory); err != nil {
 		return 0
 	}
-	return uint64(stats.Drops)
+	return uint64(binary.NativeEndian.Uint32(memory[4*memoryDrops:]))
 }
 
 // etherHeader is the length of an Ethernet header.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,7 @@ func TestDiagnose(t *testing.T) {
 		{"UDP memory full", "udp_memory", func(s *Snapshot) { s.UDPMemory = 1000 }},
 		{"UDP memory errors", "udp_memory", func(s *Snapshot) { s.Counters["Udp.MemErrors"] = 1 }},
 		{"stopped reader", "socket_overflow", func(s *Snapshot) { s.Sockets[0].Dropped, s.Sockets[0].Owner.Stopped = 5, true }},
+		{"reader not known", "socket_overflow", func(s *Snapshot) { s.Sockets[0].Dropped, s.Sockets[0].Owner, s.Sockets[0].Options = 5, Owner{}, nil }},
 		{"cause before suspect", "socket_overflow", func(s *Snapshot) { s.Sockets[0].Dropped, s.Link.Missed = 5, 3 }},
 		{"a few still on their way", "", func(s *Snapshot) { s.Delivered[0].Packets = 90 }},
 		{"a part is lost", "lost_in_ip", func(s *Snapshot) { s.Delivered[0].Packets = 50 }},
@@ -100,6 +102,11 @@ func TestDiagnose(t *testing.T) {
 		r := Diagnose(s)
 		if got := firstID(r); got != c.want {
 			t.Errorf("%s: found %q first, want %q: %+v", c.name, got, c.want, r.Findings)
+		}
+		for _, f := range r.Findings {
+			if text := fmt.Sprint(f.Title, f.Remedy, f.Commands); strings.ContainsAny(text, "{}") {
+				t.Errorf("%s: %s has a placeholder left: %s", c.name, f.ID, text)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -51,3 +52,21 @@ func findings() string {
 }
 
 func sentence(title string) string { return strings.ToUpper(title[:1]) + title[1:] + "." }
+
+// TestFieldsInTheDocs: the page names every field of the answer in JSON.
+func TestFieldsInTheDocs(t *testing.T) {
+	page, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## In scripts\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, v := range []any{doctor.Report{}, doctor.Counts{}, doctor.Finding{}, doctor.Check{}, doctor.Gap{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(v)) {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if !strings.Contains(section, "`"+name+"`") {
+				t.Errorf("%T.%s: `%s` is not in 'In scripts'", v, field.Name, name)
+			}
+		}
+	}
+}

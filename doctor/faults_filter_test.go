@@ -1,11 +1,16 @@
 package doctor_test
 
 import (
+	"strings"
+
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"github.com/fanlight-io/fanlight/lab"
 )
@@ -38,6 +43,43 @@ func (s *scene) chain(hook *nftables.ChainHook, policy nftables.ChainPolicy, the
 		}
 		return c.Flush()
 	}))
+}
+
+// insertRule does what 'nft insert rule' does with these words: FAMILY TABLE CHAIN
+// MATCH VALUE accept. So the tests need no nft.
+func (s *scene) insertRule(text string) {
+	s.t.Helper()
+	words := strings.Fields(text)
+	if len(words) < 5 || words[len(words)-1] != "accept" {
+		s.t.Fatalf("nft insert rule %s: no rule that accepts", text)
+	}
+	matches := map[string][]expr.Any{
+		"ip daddr " + s.group.String():  s.toGroup(),
+		"ip6 daddr " + s.group.String(): s.toGroup(),
+		"meta l4proto igmp":             ofProtocol(unix.IPPROTO_IGMP),
+		"meta l4proto ipv6-icmp":        ofProtocol(unix.IPPROTO_ICMPV6),
+	}
+	match, known := matches[strings.Join(words[3:len(words)-1], " ")]
+	family := map[string]nftables.TableFamily{"ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6}[words[0]]
+	if !known || family == 0 {
+		s.t.Fatalf("nft insert rule %s: unknown", text)
+	}
+	s.must(s.ns.Do(func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		table := &nftables.Table{Family: family, Name: words[1]}
+		c.InsertRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: words[2], Table: table}, Exprs: append(match, &expr.Verdict{Kind: expr.VerdictAccept})})
+		return c.Flush()
+	}))
+}
+
+func ofProtocol(number byte) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{number}},
+	}
 }
 
 // toGroup matches the destination.
@@ -112,16 +154,10 @@ var programFaults = []fault{
 			return err
 		}))
 	}},
-	{want: "xdp_program", families: both, provoke: func(s *scene) {
+	{want: "xdp_program", mends: true, families: both, provoke: func(s *scene) {
 		healthy(s)
-		p := s.program(ebpf.XDP, 1) // XDP_DROP
-		s.must(s.ns.Do(func() error {
-			l, err := link.AttachXDP(link.XDPOptions{Interface: s.link(s.ns, "eth0").Attrs().Index, Program: p, Flags: link.XDPGenericMode})
-			if err == nil {
-				s.t.Cleanup(func() { l.Close() })
-			}
-			return err
-		}))
+		p, eth0 := s.program(ebpf.XDP, 1), s.link(s.ns, "eth0") // XDP_DROP
+		s.must(s.ns.Do(func() error { return netlink.LinkSetXdpFdWithFlags(eth0, p.FD(), nl.XDP_FLAGS_SKB_MODE) }))
 	}},
 }
 

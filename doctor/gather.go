@@ -157,14 +157,7 @@ func (s *Snapshot) observe(ctx context.Context) {
 	before := s.moment(ctx)
 	captures := s.open(wire, delivery, heard)
 	began := time.Now()
-	if len(captures) == 0 {
-		wait(ctx, s.Question.Window)
-	}
-	var group errgroup.Group
-	for _, c := range captures {
-		group.Go(func() error { c.run(began, began.Add(s.Question.Window), ctx.Done()); return nil })
-	}
-	group.Wait() // never an error
+	s.watch(ctx, captures)
 	now := time.Now()
 	s.Wire = wire.result(now, min(now.Sub(began), s.Question.Window))
 	s.Delivered, s.Heard = delivery.result(now, 0).Streams, heard.result(now, 0).Queries
@@ -175,13 +168,28 @@ func (s *Snapshot) observe(ctx context.Context) {
 	s.compare(before, s.moment(ctx))
 }
 
-// open opens all captures that it may.
+// watch takes in packets for the window. The wire starts last and stops first: so
+// what it sees, the others could see, too, however busy the host is.
+func (s *Snapshot) watch(ctx context.Context, captures []*capture) {
+	var group errgroup.Group
+	for _, c := range captures {
+		s.uncheck(FacilityWire, c.start())
+		group.Go(func() error { c.run(); return nil })
+	}
+	wait(ctx, s.Question.Window)
+	for _, c := range slices.Backward(captures) {
+		s.uncheck(FacilityWire, c.stop())
+	}
+	group.Wait() // never an error
+}
+
+// open opens all captures that it may, the wire last.
 func (s *Snapshot) open(wire, delivery, heard *watch) (captures []*capture) {
 	for _, c := range []struct {
 		open     func(*watch) (*capture, error)
 		watch    *watch
 		facility Facility
-	}{{openWire, wire, FacilityWire}, {openDelivery, delivery, FacilityDelivery}, {openQueries, heard, FacilityDelivery}} {
+	}{{openDelivery, delivery, FacilityDelivery}, {openQueries, heard, FacilityDelivery}, {openWire, wire, FacilityWire}} {
 		opened, err := c.open(c.watch)
 		s.uncheck(c.facility, err)
 		if err == nil {
@@ -217,7 +225,7 @@ func (s *Snapshot) compare(before, after moment) {
 		s.Link.Received, s.Link.Missed = rise(was.Received, l.Received), rise(was.Missed, l.Missed)
 	}
 	if a, b := after.agent, before.agent; a != nil && b != nil {
-		s.Agent = &AgentDelta{*a, rise(b.Packets, a.Packets), rise(b.Dropped, a.Dropped), rise(b.Failed, a.Failed)}
+		s.Agent = &AgentDelta{*a, rise(b.Dropped, a.Dropped), rise(b.Failed, a.Failed)}
 	}
 }
 

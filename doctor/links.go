@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,11 +28,11 @@ func readLinks() ([]Link, error) {
 func linkOf(l netlink.Link) Link {
 	a := l.Attrs()
 	x := Link{
-		Index: a.Index, Name: a.Name, Kind: l.Type(), MTU: a.MTU, Master: a.MasterIndex,
+		Index: a.Index, Name: a.Name, Kind: l.Type(), Master: a.MasterIndex,
 		Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
 		Multicast: a.RawFlags&unix.IFF_MULTICAST != 0, Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		AllMulti: a.Promisc != 0 || a.Allmulti != 0,
-		XDP:      a.Xdp != nil && a.Xdp.Attached,
+		XDP:      xdpMode(a.Xdp),
 	}
 	switch l := l.(type) {
 	case *netlink.Vlan:
@@ -43,6 +44,19 @@ func linkOf(l netlink.Link) Link {
 		x.Received, x.Missed = s.RxPackets, s.RxMissedErrors+s.RxFifoErrors+s.RxOverErrors
 	}
 	return x
+}
+
+// xdpMode names the way of attachment (linux/if_link.h, XDP_ATTACHED_*).
+func xdpMode(x *netlink.LinkXdp) string {
+	switch {
+	case x == nil || !x.Attached:
+		return ""
+	case x.AttachMode == nl.XDP_ATTACHED_SKB:
+		return "xdpgeneric"
+	case x.AttachMode == nl.XDP_ATTACHED_HW:
+		return "xdpoffload"
+	}
+	return "xdpdrv"
 }
 
 func readAddresses() (list []netip.Addr, err error) {
@@ -69,13 +83,13 @@ func routeTo(a netip.Addr) (Route, error) {
 	case len(routes) == 0:
 		return Route{}, nil
 	}
-	return Route{Index: routes[0].LinkIndex, Local: routes[0].Type == unix.RTN_LOCAL, Found: true}, nil
+	return Route{Index: routes[0].LinkIndex, Found: true}, nil
 }
 
 // readPrograms lists what sees packets of the interface before IP does.
 func readPrograms(l Link) ([]Program, error) {
 	var list []Program
-	if l.XDP {
+	if l.XDP != "" {
 		list = append(list, Program{Hook: "xdp"})
 	}
 	tcx, err := link.QueryPrograms(link.QueryOptions{Target: l.Index, Attach: ebpf.AttachTCXIngress})

@@ -58,10 +58,19 @@ func (s *Snapshot) passing(out bool) (list []Stream) {
 	return list
 }
 
+// sentHere are the streams that this host itself sends, by whatever interface.
+func (s *Snapshot) sentHere() (list []Stream) {
+	for i := range s.Wire.Streams {
+		if x := &s.Wire.Streams[i]; x.Outgoing && s.isOwn(x.Source) && s.wanted(x) {
+			list = append(list, *x)
+		}
+	}
+	return list
+}
+
 // sendsOnly reports whether this host is a sender of the group, and no receiver.
 func (s *Snapshot) sendsOnly() bool {
-	own := slices.ContainsFunc(s.sent(), func(x Stream) bool { return s.isOwn(x.Source) })
-	return own && !s.lacks(FacilityMembers) && len(s.joined()) == 0 && len(s.arriving()) == 0
+	return len(s.sentHere()) > 0 && !s.lacks(FacilityMembers) && len(s.joined()) == 0 && len(s.arriving()) == 0
 }
 
 // receives reports whether the group is meant for this host's own sockets.

@@ -96,14 +96,14 @@ func lookSoftnet(s *Snapshot) verdict {
 }
 
 func lookXDP(s *Snapshot) verdict {
-	if s.lacks(FacilityWire) || !s.Link.XDP {
+	if s.lacks(FacilityWire) || s.Link.XDP == "" {
 		return well
 	}
 	if packets(s.arriving()) > 0 {
 		return well
 	}
 	return found(Suspect, fmt.Sprintf("%s has an XDP program, received %s, and shows none of %s",
-		s.Link.Name, plural(s.Link.Received, "frame"), s.streamText()))
+		s.Link.Name, plural(s.Link.Received, "frame"), s.streamText())).where("{xdp}", s.Link.XDP)
 }
 
 // groupMAC is the Ethernet address of a group: RFC 1112 section 6.4, RFC 2464

@@ -208,11 +208,10 @@ func lookOverflow(s *Snapshot) verdict {
 	return well
 }
 
-// pidText stays a placeholder if the process is not known, so that no command
-// comes of it.
+// pidText is a word if the process is not known.
 func pidText(o Owner) string {
 	if o.PID == 0 {
-		return "{pid}"
+		return "PID"
 	}
 	return fmt.Sprint(o.PID)
 }

@@ -118,14 +118,15 @@ func lookTTL(s *Snapshot) verdict {
 	if s.lacks(FacilityWire) || s.Question.Group.IsLinkLocalMulticast() {
 		return unknown
 	}
-	for i := range s.Wire.Streams {
-		x := &s.Wire.Streams[i]
-		if x.MinTTL > 1 || x.Index != s.Link.Index || !s.wanted(x) {
-			continue
-		}
-		if x.Outgoing {
+	for _, x := range s.sentHere() {
+		if x.MinTTL <= 1 {
 			return found(Suspect, fmt.Sprintf("%s sends %s with TTL %d: %s in %v", x.Source, s.Question.Group, x.MinTTL,
 				plural(x.Packets, "packet"), s.Wire.Window)).where("{sender}", x.Source.String())
+		}
+	}
+	for _, x := range s.arriving() {
+		if x.MinTTL > 1 {
+			continue
 		}
 		return found(Risk, fmt.Sprintf("%s arrives from %s with TTL %d", s.Question.Group, x.Source, x.MinTTL)).where("{sender}", x.Source.String())
 	}
@@ -144,6 +145,23 @@ func lookLoopback(s *Snapshot) verdict {
 		}
 	}
 	return well
+}
+
+// lookSentElsewhere: a sender on this host uses another interface.
+func lookSentElsewhere(s *Snapshot) verdict {
+	if s.lacks(FacilityWire) || !s.sendsOnly() {
+		return unknown
+	}
+	if len(s.sent()) > 0 {
+		return well
+	}
+	x := s.sentHere()[0]
+	other := s.link(x.Index).Name
+	seen := []string{fmt.Sprintf("%s sends %s by %s: %s in %v, none by %s", x.Source, s.Question.Group, other, plural(x.Packets, "packet"), s.Wire.Window, s.Link.Name)}
+	if s.RouteToGroup.Found && s.RouteToGroup.Index == x.Index {
+		seen = append(seen, fmt.Sprintf("the route to %s goes to %s: a sender that names no interface follows it", s.Question.Group, other))
+	}
+	return found(Suspect, seen...).where(append(s.routePairs(), "{other}", other)...)
 }
 
 // lookFragments: datagrams of which a part never came.
@@ -188,7 +206,7 @@ func lookNotArriving(s *Snapshot) verdict {
 	}
 	seen := []string{fmt.Sprintf("0 packets of %s reached %s in %v, which received %s in all",
 		s.streamText(), s.Link.Name, s.Wire.Window, plural(s.Link.Received, "frame"))}
-	answered := slices.ContainsFunc(s.Wire.Reports, func(r MembershipReport) bool { return r.Outgoing && r.Index == s.Link.Index })
+	answered := slices.ContainsFunc(s.Wire.Reports, func(r MembershipReport) bool { return r.Outgoing && !r.Leave && r.Index == s.Link.Index })
 	switch queried := slices.ContainsFunc(s.Wire.Queries, func(q Query) bool { return q.Index == s.Link.Index }); {
 	case answered:
 		seen = append(seen, "this host answered a query with a report for the group")

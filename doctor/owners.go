@@ -105,6 +105,7 @@ func (s *Snapshot) describe() {
 		s.uncheck(FacilityOwners, err)
 		return
 	}
+	memberships := s.askable()
 	for i := range s.Sockets {
 		k := &s.Sockets[i]
 		d, ok := found[k.Inode]
@@ -112,7 +113,7 @@ func (s *Snapshot) describe() {
 			continue
 		}
 		k.Owner = ownerOf(d.pid)
-		if k.Options, err = optionsOf(d, s.Question.Group, s.Link.Index, s.Memberships); err != nil {
+		if k.Options, err = optionsOf(d, s.Question.Group, s.Link.Index, memberships); err != nil {
 			s.uncheck(FacilityOptions, err)
 		}
 	}
@@ -121,4 +122,23 @@ func (s *Snapshot) describe() {
 		s.uncheck(FacilityOwners, err)
 		s.uncheck(FacilityOptions, err)
 	}
+}
+
+// maxOptions bounds the memberships that sockets are asked for, one by one. Each
+// takes about a microsecond.
+const maxOptions = 1_000_000
+
+// askable are the memberships that each socket is asked for: all, from which its
+// own are counted, or those of the group alone if that were too many.
+func (s *Snapshot) askable() []Membership {
+	if len(s.Sockets)*len(s.Memberships) <= maxOptions {
+		return s.Memberships
+	}
+	var list []Membership
+	for _, m := range s.Memberships {
+		if m.Group == s.Question.Group {
+			list = append(list, m)
+		}
+	}
+	return list
 }

@@ -149,7 +149,6 @@ func FuzzFrame(f *testing.F) {
 		}
 		rawPacket(ip, &unix.SockaddrInet4{}, group)
 		arrivalIndex(ip)
-		receivedAt(ip)
 		frameOf(ip, ip, &unix.SockaddrLinklayer{Hatype: unix.ARPHRD_ETHER})
 	})
 }

@@ -136,16 +136,27 @@ func (s *scene) flood(frames ...[]byte) {
 	s.t.Helper()
 	c, err := s.pub.Raw("")
 	s.must(err)
+	s.repeat(func() error {
+		for _, f := range frames {
+			if _, err := c.Write(f); err != nil && !errors.Is(err, lab.ErrClosed) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// repeat does something every 5 ms until the test ends.
+func (s *scene) repeat(do func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			for _, f := range frames {
-				if _, err := c.Write(f); err != nil && !errors.Is(err, lab.ErrClosed) {
-					s.t.Error(err)
-				}
+			if err := do(); err != nil && !errors.Is(err, net.ErrClosed) {
+				s.t.Error(err)
+				return
 			}
 			select {
 			case <-ctx.Done():
@@ -190,13 +201,17 @@ func (s *scene) socket(local string, setup func(fd int) error) *net.UDPConn {
 	return c.(*net.UDPConn)
 }
 
-// joinOn joins the group at an interface of sub.
+// joinOn joins the group at an interface of sub; where the routes say, if none is
+// named.
 func (s *scene) joinOn(fd int, iface string) error {
-	link, err := s.sub.Namespace().Handle().LinkByName(iface)
-	if err != nil {
-		return err
+	index := 0
+	if iface != "" {
+		link, err := s.sub.Namespace().Handle().LinkByName(iface)
+		if err != nil {
+			return err
+		}
+		index = link.Attrs().Index
 	}
-	index := link.Attrs().Index
 	if s.is6() {
 		return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{Multiaddr: s.group.As16(), Interface: uint32(index)})
 	}
@@ -211,19 +226,19 @@ func (s *scene) link(ns *lab.Namespace, name string) netlink.Link {
 	return l
 }
 
-// secondLink gives sub another interface eth1, whose other end, tap1, is in the
-// same namespace.
+// secondLink gives the namespace that is looked at another interface eth1, whose
+// other end, tap1, is in it too.
 func (s *scene) secondLink() netlink.Link {
 	s.t.Helper()
-	h := s.sub.Namespace().Handle()
+	h := s.ns.Handle()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "eth1"
 	pair := netlink.NewVeth(attrs)
 	pair.PeerName = "tap1"
 	s.must(h.LinkAdd(pair))
-	s.must(h.LinkSetUp(s.link(s.sub.Namespace(), "eth1")))
-	s.must(h.LinkSetUp(s.link(s.sub.Namespace(), "tap1")))
-	return s.link(s.sub.Namespace(), "eth1")
+	s.must(h.LinkSetUp(s.link(s.ns, "eth1")))
+	s.must(h.LinkSetUp(s.link(s.ns, "tap1")))
+	return s.link(s.ns, "eth1")
 }
 
 func (s *scene) sysctl(name, value string) {

@@ -94,8 +94,7 @@ type Link struct {
 	Master    int  // index of the bridge or bond that it is a port of; 0: none
 	Parent    int  // index of the device that a VLAN lies on; 0: none
 	VLAN      uint16
-	MTU       int
-	XDP       bool
+	XDP       string // how a program is attached, as ip(8) calls it: xdpdrv, xdpgeneric, ...; empty: none
 	// Received and Missed are what the window added: frames, and those that the
 	// hardware had no room for.
 	Received, Missed uint64
@@ -125,8 +124,7 @@ type SourceFilter struct {
 
 // Route is where the routing table leads.
 type Route struct {
-	Index int  // of the interface
-	Local bool // to this host itself
+	Index int // of the interface
 	Found bool
 }
 
@@ -172,25 +170,23 @@ type Query struct {
 // MembershipReport is an IGMP or MLD report for the group.
 type MembershipReport struct {
 	Index    int
-	From     netip.Addr
 	Outgoing bool
-	Leave    bool
+	Leave    bool // or takes it back
 }
 
 // Socket is a UDP socket.
 type Socket struct {
-	IPv6     bool
-	V6Only   bool
-	Local    netip.AddrPort
-	Remote   netip.AddrPort
-	Device   int // index of the interface that it is bound to; 0: none
-	Inode    uint32
-	Queued   uint64 // bytes, at the end of the window
-	RecvBuf  uint64 // bytes
-	Dropped  uint64 // in the window
-	Owner    Owner
-	Options  *Options // nil if they could not be read
-	WasThere bool     // at the beginning of the window, too
+	IPv6    bool
+	V6Only  bool
+	Local   netip.AddrPort
+	Remote  netip.AddrPort
+	Device  int // index of the interface that it is bound to; 0: none
+	Inode   uint32
+	Queued  uint64 // bytes, at the end of the window
+	RecvBuf uint64 // bytes
+	Dropped uint64 // in the window
+	Owner   Owner
+	Options *Options // nil if they could not be read
 }
 
 // Owner is a process that holds a socket.
@@ -259,20 +255,19 @@ type AgentView struct {
 	// " --socket /run/x.sock"; empty for the usual one.
 	Flags string
 	// Known tells that it saw packets or members of the group.
-	Known                    bool
-	Packets, Dropped, Failed uint64
-	Subscribers              []AgentSubscriber
+	Known           bool
+	Dropped, Failed uint64 // packets, copies
+	Subscribers     []AgentSubscriber
 }
 
 // AgentSubscriber is a port that subscribes to the group.
 type AgentSubscriber struct {
 	Interface string
 	Hosts     []string
-	Copies    uint64
 }
 
 // AgentDelta is what an agent said at the end, and what the window added.
 type AgentDelta struct {
 	AgentView
-	NewPackets, NewDropped, NewFailed uint64
+	NewDropped, NewFailed uint64
 }

@@ -103,9 +103,7 @@ func socketsSince(before, after []Socket) []Socket {
 	}
 	for i := range after {
 		k := &after[i]
-		var there uint64
-		there, k.WasThere = drops[k.Inode]
-		k.Dropped = rise(there, k.Dropped)
+		k.Dropped = rise(drops[k.Inode], k.Dropped)
 	}
 	return after
 }

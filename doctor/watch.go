@@ -73,7 +73,7 @@ func (w *watch) add(f frame, now time.Time) {
 	}
 	w.addQuery(&p, f.index, f.outgoing)
 	if about, leave := parseReport(&p, w.group); about && len(w.wire.Reports) < maxMessages {
-		w.wire.Reports = append(w.wire.Reports, MembershipReport{Index: f.index, From: p.src, Outgoing: f.outgoing, Leave: leave})
+		w.wire.Reports = append(w.wire.Reports, MembershipReport{Index: f.index, Outgoing: f.outgoing, Leave: leave})
 	}
 }
 

@@ -37,12 +37,11 @@ func agentView(ctx context.Context, socket string, group netip.Addr) (v doctor.A
 	}
 	v.Known = len(groups) > 0
 	for _, g := range groups {
-		v.Packets += g.Packets
 		v.Dropped += g.Dropped
 		v.Failed += g.Failed
 	}
 	for _, s := range subscriptions {
-		v.Subscribers = append(v.Subscribers, doctor.AgentSubscriber{Interface: s.Interface, Hosts: s.Hosts, Copies: s.Copies})
+		v.Subscribers = append(v.Subscribers, doctor.AgentSubscriber{Interface: s.Interface, Hosts: s.Hosts})
 	}
 	return v, nil
 }
