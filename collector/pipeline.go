@@ -28,6 +28,7 @@ type pipeline struct {
 	latency *latency
 	dp      *bpf.Datapath
 	outlet  *Outlet
+	pulse   *pulse
 
 	batch []bpf.Event
 
@@ -44,6 +45,7 @@ func newPipeline(a *Agent) (*pipeline, error) {
 	p := &pipeline{
 		latency: a.latency,
 		dp:      a.dp,
+		pulse:   a.pulse,
 		// The clock outruns any rate of events, so numbers are never used twice
 		// within a boot.
 		seq:  uint64(bpf.Now()),
@@ -88,6 +90,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case now := <-tick.C:
+			p.pulse.beat(loopEvents)
 			if now.After(look) {
 				look = now.Add(lossInterval)
 				p.tellLosses()
