@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # What the build and the tests need beyond Go, as Debian 12 packages.
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
-  default-jre-headless kcat maven gcc libc6-dev
+  default-jre-headless kcat maven gcc libc6-dev mmdebstrap cpio kmod rpm buildah
 
 # The version of Go's database of vulnerabilities.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
@@ -59,7 +59,7 @@ generate: ## compile the kernel programs and regenerate what is made from tables
 	$(GO) generate ./...
 
 .PHONY: test
-test: deps lint check-generated test-go test-race test-kernels ## run all tests, as CI does (needs root)
+test: deps lint check-generated test-go test-race test-helm test-packages test-kernels ## run all tests, as CI does (needs root)
 
 .PHONY: test-go
 test-go: otelcol ## run the Go tests: unit, kernel programs, end to end in namespaces (needs root)
@@ -72,6 +72,14 @@ test-race: ## run the tests of what goroutines share under the race detector
 .PHONY: test-kernels
 test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
 	test/kernels/run.sh
+
+.PHONY: test-helm
+test-helm: ## lint, render and decode the Helm chart (a module of its own)
+	cd test/helm && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+.PHONY: test-packages
+test-packages: ## install, upgrade and remove the package in a bare Debian 12 that boots under emulation (needs root)
+	test/packages/run.sh
 
 .PHONY: bench
 bench: ## compare forwarding with the Linux bridge, ip_mroute and tc mirred (needs root, minutes; ARGS=-quick)

@@ -47,3 +47,30 @@ package: ## build the deb and the rpm in dist/
 	mkdir -p dist
 	for kind in deb rpm; do VERSION='$(package_version)' ARCH="$$($(GO) env GOARCH)" \
 	  $(GO) tool -modfile=deploy/packages/go.mod nfpm package -f deploy/packages/nfpm.yaml -p $$kind -t dist/; done
+
+# Rules and dashboards go into the chart, which then is of one release.
+.PHONY: chart
+chart: ## build the Helm chart in dist/, with the alert rules and dashboards
+	rm -rf .cache/chart && mkdir -p .cache/chart dist
+	cp -r deploy/helm/fanlight .cache/chart/
+	mkdir -p .cache/chart/fanlight/files/rules .cache/chart/fanlight/files/dashboards
+	for f in dashboards/rules/*.yaml; do case $$f in *_test.yaml|*'*'*) ;; *) cp $$f .cache/chart/fanlight/files/rules/ ;; esac; done
+	for f in dashboards/grafana/*.json; do [ ! -e $$f ] || cp $$f .cache/chart/fanlight/files/dashboards/; done
+	sed -i 's/^\(version\|appVersion\): .*/\1: $(chart_version)/' .cache/chart/fanlight/Chart.yaml
+	tar -C .cache/chart -czf dist/fanlight-chart-$(chart_version).tgz fanlight
+
+# A chart's version is SemVer: what has no tag comes before all.
+chart_version := $(subst ~,-,$(package_version))
+
+.PHONY: image-root
+image-root: build ## the files of the container image, in .cache/image
+	rm -rf .cache/image
+	install -Dm755 bin/fanlight .cache/image/usr/bin/fanlight
+	install -Dm644 /etc/ssl/certs/ca-certificates.crt .cache/image/etc/ssl/certs/ca-certificates.crt
+	install -Dm644 LICENSE .cache/image/usr/share/doc/fanlight/copyright
+	install -d -m1777 .cache/image/tmp
+
+BUILDAH ?= buildah
+.PHONY: image
+image: image-root ## build the container image with buildah (BUILDAH="docker" does as well)
+	$(BUILDAH) build -f deploy/Containerfile -t fanlight:$(package_version) .cache/image
