@@ -68,7 +68,7 @@ func TestAnIdleAgentIsAliveAndAStuckOneIsNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := New(cfg, Deps{Policy: policy})
-	a.pulse.every, a.pulse.patience = 10*time.Millisecond, time.Second
+	a.pulse.every, a.pulse.patience = 10*time.Millisecond, 500*time.Millisecond
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -78,17 +78,8 @@ func TestAnIdleAgentIsAliveAndAStuckOneIsNot(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	idle := time.NewTimer(2 * a.pulse.patience)
-	for looking := true; looking; {
-		select {
-		case <-idle.C:
-			looking = false
-		case <-time.After(a.pulse.patience / 10):
-			if loops := a.Stuck(); loops != nil {
-				t.Fatalf("idle, not stuck: %v", loops)
-			}
-		}
-	}
+	time.Sleep(2 * a.pulse.patience) // loops that don't go round are stuck by now, and stay so
+	awaitStuck(t, a)
 	a.mu.Lock()
 	awaitStuck(t, a, loopTimers)
 	a.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 const dropIn = `[Service]
 NetworkNamespacePath=/run/netns/pkg-switch
 WatchdogSec=5s
+LoadCredential=pseudonyms:/etc/fanlight/pseudonyms.key
 `
 
 const configuration = `domains:
@@ -25,6 +26,7 @@ const configuration = `domains:
     ports: ["p-*"]
 metrics: {listen: 127.0.0.1:9464}
 events: [{type: file, path: /var/log/fanlight/events.jsonl}]
+redact: {key_credential: pseudonyms}
 `
 
 func installs(*machine) error {
@@ -48,6 +50,9 @@ func installs(*machine) error {
 func starts(m *machine) error {
 	dir := "/etc/systemd/system/" + service + ".d"
 	if err := errors.Join(os.MkdirAll(dir, 0o755), writeFile(dir+"/test.conf", dropIn), os.WriteFile(configPath, []byte(configuration), 0o640)); err != nil {
+		return err
+	}
+	if _, err := sh(binary, "redact", "genkey", "/etc/fanlight/pseudonyms.key"); err != nil {
 		return err
 	}
 	if _, err := sh("systemctl", "daemon-reload"); err != nil {
@@ -85,7 +90,7 @@ func (m *machine) beginFlow() error {
 	if err != nil {
 		return err
 	}
-	m.stream, err = m.net.Host("pub").Stream(lab.SendConfig{Group: group, Port: 5000, Rate: 300})
+	m.stream, err = m.net.Host("pub").Stream(lab.SendConfig{Group: group, Port: 5000, Rate: 100})
 	return errors.Join(err, m.flows(100))
 }
 
