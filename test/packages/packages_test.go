@@ -9,10 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/fanlight-io/fanlight/bpf/bpftest"
 )
 
 const root = "../.."
@@ -135,33 +132,5 @@ func TestPackages(t *testing.T) {
 	}
 	for script := range strings.SplitSeq("deb/postinst deb/prerm deb/postrm rpm/post rpm/preun rpm/postun", " ") {
 		command(t, "sh", "-n", "deploy/packages/"+script)
-	}
-}
-
-// TestImage builds the container image, and runs what is in it where nothing else
-// is. Its files come from 'make image-root' alone.
-func TestImage(t *testing.T) {
-	bpftest.Require(t) // root
-	storage := t.TempDir()
-	buildah := func(args ...string) string {
-		return strings.TrimSpace(command(t, "buildah", append([]string{"--root", storage + "/root", "--runroot", storage + "/run", "--storage-driver", "vfs"}, args...)...))
-	}
-	command(t, "make", "--no-print-directory", "image-root", "VERSION=v1.2.3")
-	buildah("build", "--isolation", "chroot", "-f", "deploy/Containerfile", "-t", "fanlight:test", ".cache/image")
-	id := buildah("from", "fanlight:test")
-	t.Cleanup(func() { buildah("rm", id) })
-	config := buildah("inspect", "--type", "image", "--format", "{{.OCIv1.Config.User}} {{.OCIv1.Config.Entrypoint}} {{.OCIv1.Config.Cmd}} {{.OCIv1.Config.StopSignal}}", "fanlight:test")
-	if want := "0:0 [/usr/bin/fanlight] [run --config /etc/fanlight/fanlight.yaml] SIGTERM"; config != want {
-		t.Errorf("the image runs %q, want %q", config, want)
-	}
-	dir := buildah("mount", id)
-	t.Cleanup(func() { buildah("umount", id) })
-	cmd := exec.Command("/usr/bin/fanlight", "version")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir} // nothing else is there
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "fanlight v1.2.3 ") {
-		t.Errorf("in the image: %s, %v", out, err)
-	}
-	if found := files(t, dir); len(found) > 4 {
-		t.Errorf("more than the agent and the authorities: %v", found)
 	}
 }
