@@ -112,7 +112,7 @@ fmt: ## format Go and C
 	gofmt -w $$(git ls-files '*.go')
 	$(CLANG_FORMAT) -i bpf/*.h bpf/*.bpf.c test/bench/*.bpf.c
 
-include deploy/install.mk
+include deploy/deploy.mk
 
 .PHONY: clean
 clean: ## remove what was built

@@ -36,6 +36,10 @@ SIGHUP reads the configuration again; a bad one is refused as a whole and the
 old one goes on. SIGTERM stops the agent; the kernel goes on forwarding to the
 members known then, until another agent takes over or 'fanlight detach'.
 
+Beside its metrics it answers /livez and /readyz. A systemd service of
+Type=notify is told of start, reload and stop, and its watchdog is fed while
+every loop of the agent makes progress.
+
 Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON, and
 CAP_SYS_ADMIN if 'netns' names another network namespace. Once it forwards, it
 keeps CAP_BPF and CAP_NET_ADMIN only: files that SIGHUP opens again must belong

@@ -1,4 +1,4 @@
-# What goes where: by 'make install', and so in the packages.
+# Installing and packaging. What goes where is here alone, and so in the packages.
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 bindir := $(DESTDIR)$(PREFIX)/bin
