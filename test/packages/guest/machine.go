@@ -92,17 +92,17 @@ func mainPID() (int, error) {
 	return strconv.Atoi(text)
 }
 
-// poll waits until fn returns nil, or for a minute; the emulated processor is
+// poll waits until fn returns nil, or for two minutes; the emulated processor is
 // slow.
 func poll(what string, fn func() error) error {
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := fn()
 		if err == nil {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("after a minute still not: %s: %w", what, err)
+			return fmt.Errorf("after two minutes still not: %s: %w", what, err)
 		}
 		time.Sleep(100 * time.Millisecond) // between two looks
 	}
