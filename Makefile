@@ -60,7 +60,7 @@ generate: ## compile the kernel programs and regenerate what is made from tables
 	$(GO) generate ./...
 
 .PHONY: test
-test: deps lint check-generated test-go test-race test-helm test-packages test-kernels ## run all tests, as CI does (needs root)
+test: deps lint check-generated test-go test-race test-packages test-kernels ## run all tests, as CI does (needs root)
 
 .PHONY: test-go
 test-go: otelcol ## run the Go tests: unit, kernel programs, end to end in namespaces (needs root)
@@ -73,10 +73,6 @@ test-race: ## run the tests of what goroutines share under the race detector
 .PHONY: test-kernels
 test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
 	test/kernels/run.sh
-
-.PHONY: test-helm
-test-helm: ## lint, render and decode the Helm chart (a module of its own)
-	cd test/helm && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 .PHONY: test-packages
 test-packages: ## install, upgrade and remove the package in a bare Debian 12 that boots under emulation (needs root)
