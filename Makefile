@@ -10,7 +10,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
   default-jre-headless kcat maven gcc libc6-dev tmux procps bash-completion prometheus-alertmanager \
-  chromium fonts-dejavu-core libjs-d3 curl
+  chromium fonts-dejavu-core libjs-d3 curl systemd ca-certificates mmdebstrap cpio kmod rpm buildah
 
 # The version of Go's database of vulnerabilities.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
@@ -84,6 +84,10 @@ test-race: ## run the tests of what goroutines share under the race detector
 test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
 	test/kernels/run.sh
 
+.PHONY: test-packages
+test-packages: ## install, upgrade and remove the package in a bare Debian 12 that boots under emulation (needs root)
+	test/packages/run.sh
+
 .PHONY: bench
 bench: ## compare forwarding with the Linux bridge, ip_mroute and tc mirred (needs root, minutes; ARGS=-quick)
 	nice -n -20 $(GO) run ./test/bench $(ARGS)
@@ -116,6 +120,8 @@ fmt: ## format Go and C
 	gofmt -w $$(git ls-files '*.go')
 	$(CLANG_FORMAT) -i bpf/*.h bpf/*.bpf.c test/bench/*.bpf.c
 
+include deploy/deploy.mk
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

@@ -44,6 +44,7 @@ type Agent struct {
 	pipe     *pipeline
 	latency  *latency
 	series   *seriesTable
+	pulse    *pulse
 
 	groupNames *groupNames
 	ordering   sync.Mutex // one request for a static group, or reload, at a time; taken before mu
@@ -91,6 +92,7 @@ func New(cfg Config, deps Deps) *Agent {
 		ready:       make(chan struct{}),
 		names:       newNameTable(),
 		groupNames:  newGroupNames(),
+		pulse:       newPulse(),
 	}
 }
 
@@ -115,7 +117,11 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 
 	g, ctx := errgroup.WithContext(ctx)
-	watcher := &linkWatcher{ns: a.ns, resync: a.resync, update: a.linkChanged, addressed: a.addressChanged, removed: a.linkRemoved}
+	a.pulse.beatAll()
+	watcher := &linkWatcher{
+		ns: a.ns, resync: a.resync, update: a.linkChanged, addressed: a.addressChanged, removed: a.linkRemoved,
+		every: a.pulse.every, round: func() { a.pulse.beat(loopInterfaces) },
+	}
 	g.Go(func() error { return watcher.watch(ctx, func() { close(a.ready) }) })
 	g.Go(func() error { return a.learn(ctx) })
 	g.Go(func() error { return a.runTimers(ctx) })
@@ -299,7 +305,12 @@ func (a *Agent) learn(ctx context.Context) error {
 	defer stop()
 	defer r.Close()
 	for {
+		a.pulse.beat(loopMembership)
+		r.SetDeadline(time.Now().Add(a.pulse.every))
 		m, err := r.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
 		if errors.Is(err, os.ErrClosed) {
 			return nil
 		}
@@ -340,6 +351,7 @@ func (a *Agent) runTimers(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		a.pulse.beat(loopTimers)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -354,9 +366,6 @@ func (a *Agent) runTimers(ctx context.Context) error {
 	}
 }
 
-// idleAdvance is how long to wait if no timer is set.
-const idleAdvance = time.Minute
-
 func (a *Agent) advance() (next time.Duration, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -367,7 +376,7 @@ func (a *Agent) advance() (next time.Duration, err error) {
 	if err := a.settle(now); err != nil {
 		return 0, err
 	}
-	next = min(idleAdvance, max(a.deadline()-now, time.Millisecond))
+	next = min(a.pulse.every, max(a.deadline()-now, time.Millisecond))
 	a.waiting = now + next
 	return next, nil
 }

@@ -143,7 +143,7 @@ var unregisteredModes = map[string]bpf.Unregistered{
 func (c Config) Validate() error {
 	var errs []error
 	if len(c.Domains) == 0 {
-		errs = append(errs, errors.New("domains: none given; at least one is needed"))
+		errs = append(errs, errors.New("domains: none given; name one with its ports, as in domains: [{name: lab, ports: [eth1, eth2]}]"))
 	}
 	seen := map[string]bool{}
 	for i, d := range c.Domains {

@@ -29,6 +29,7 @@ type pipeline struct {
 	names   *groupNames
 	dp      *bpf.Datapath
 	outlet  *Outlet
+	pulse   *pulse
 
 	lastLosses lastLosses
 
@@ -48,6 +49,7 @@ func newPipeline(a *Agent) (*pipeline, error) {
 		latency: a.latency,
 		names:   a.groupNames,
 		dp:      a.dp,
+		pulse:   a.pulse,
 		// The clock outruns any rate of events, so numbers are never used twice
 		// within a boot.
 		seq:  uint64(bpf.Now()),
@@ -92,6 +94,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case now := <-tick.C:
+			p.pulse.beat(loopEvents)
 			if now.After(look) {
 				look = now.Add(lossInterval)
 				p.tellLosses()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,10 @@ which group, and replicates packets in the kernel to those ports.
 SIGHUP reads the configuration again; a bad one is refused as a whole and the
 old one goes on. SIGTERM stops the agent; the kernel goes on forwarding to the
 members known then, until another agent takes over or 'fanlight detach'.
+
+Beside its metrics it answers /livez and /readyz. A systemd service of
+Type=notify is told of start, reload and stop, and its watchdog is fed while
+every loop of the agent makes progress.
 
 Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON, and
 CAP_SYS_ADMIN if 'netns' names another network namespace. Once it forwards, it
@@ -108,6 +113,7 @@ type service struct {
 
 	reloadOK   *redact.Series
 	reloadTime *redact.Series
+	refused    atomic.Bool // the last reload
 }
 
 // newService opens what cfg asks for. Listeners and files are open when it
@@ -286,6 +292,7 @@ func (s *service) metricsAddress() string {
 func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if s.listen != nil {
+		s.addHealth(ctx)
 		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
 	}
 	if s.api != nil {
@@ -357,6 +364,7 @@ func (c config) fixed(next config) error {
 }
 
 func (s *service) reloaded(ok bool) {
+	s.refused.Store(!ok)
 	if !ok {
 		s.reloadOK.Set(0)
 		return
@@ -370,7 +378,10 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 	if err != nil {
 		return err
 	}
+	sv := newSupervisor(log)
 	g, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, sv.stopping)
+	defer stop()
 	g.Go(func() error { return s.run(ctx) })
 	g.Go(func() error {
 		select {
@@ -386,15 +397,26 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 			}
 		}
 		log.Info("forwarding", "metrics", s.metricsAddress())
+		sv.ready(s.statusLine())
+		g.Go(func() error { sv.keepStatus(ctx, s.statusLine); return nil })
+		sv.guard(ctx, s.agent.Stuck)
 		return nil
 	})
 	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.agent.Ready(): // a signal that comes earlier waits
+		}
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-e.reload:
-				switch err := s.reload(path); {
+				sv.reloading()
+				err := s.reload(path)
+				sv.ready(s.statusLine())
+				switch {
 				case err == nil:
 					log.Info("configuration reloaded")
 				case errors.Is(err, collector.ErrHalfReloaded):
