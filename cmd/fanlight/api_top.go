@@ -79,9 +79,21 @@ func (v viewer) top(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, a)
 }
 
+// portsOf is how many ports get the group: one that hosts and the operator
+// subscribed is listed twice, and one that is not there yet gets nothing.
+func portsOf(g *collector.GroupView) int {
+	ports := map[string]bool{}
+	for _, m := range g.Subscribers {
+		if !m.Waiting {
+			ports[m.Interface] = true
+		}
+	}
+	return len(ports)
+}
+
 func (v viewer) addTotals(to *topGroup, g *collector.GroupView) {
 	to.Sources += len(g.Sources)
-	to.Subscribers += len(g.Subscribers)
+	to.Subscribers += portsOf(g)
 	for _, s := range g.Sources {
 		to.Packets += s.Packets
 		to.Bytes += s.Bytes

@@ -227,9 +227,9 @@ func (d *demo) build(ctx context.Context) (err error) {
 
 	log := slog.New(slog.NewTextHandler(&d.notices, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	cfg := d.config(d.events)
-	cfg.State, err = os.MkdirTemp("", "fanlight-demo-state-") // what is ordered ends with the demo
-	if err != nil {
-		return fmt.Errorf("make a directory for state: %w", err)
+	cfg.State = filepath.Join("/run/fanlight", d.demoOptions.network()+".state") // what is ordered ends with the demo
+	if err := os.RemoveAll(cfg.State); err != nil {
+		return fmt.Errorf("remove what a killed demo left: %w", err)
 	}
 	d.undo = append(d.undo, func() error { return os.RemoveAll(cfg.State) })
 	d.service, err = newService(cfg, log)

@@ -83,8 +83,10 @@ const staticHelp = `
 
 What is added is in force at once, is kept in the agent's 'state' directory, and so
 outlives the agent and the machine. To say the same again changes nothing and is no
-error; nor is it to delete what is not there. Exit status 1 means that the agent
-refused and nothing changed, 2 that the call was wrong.`
+error; nor is it to delete what is not there.
+
+Exit status 0 means that it is so now, 1 that the agent refused and nothing changed,
+2 that the call was wrong.`
 
 func newGroupsAdd(e env) *cobra.Command {
 	var v staticVerb
