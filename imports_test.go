@@ -21,7 +21,8 @@ var allowed = map[string][]string{
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector"},
+	"live":         {"bpf", "redact", "collector"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector", "live"},
 }
 
 // everywhere may be imported by tests of any package.

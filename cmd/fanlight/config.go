@@ -15,6 +15,7 @@ import (
 
 	"github.com/fanlight-io/fanlight/collector"
 	"github.com/fanlight-io/fanlight/exporters"
+	"github.com/fanlight-io/fanlight/live"
 	"github.com/fanlight-io/fanlight/redact"
 )
 
@@ -28,6 +29,7 @@ type config struct {
 	Events           []eventConfig `yaml:"events"`
 	Redact           redact.Config `yaml:"redact"`
 	API              apiConfig     `yaml:"api"`
+	Live             live.Config   `yaml:"live"`
 }
 
 type metricsConfig struct {
@@ -174,6 +176,9 @@ func (c config) validate() error {
 		errs = append(errs, each("metrics", err)...)
 	}
 	errs = append(errs, c.API.validate())
+	if err := c.Live.Validate(); err != nil {
+		errs = append(errs, each("live", err)...)
+	}
 	return errors.Join(append(errs, c.validateEvents()...)...)
 }
 
@@ -186,7 +191,7 @@ func each(key string, err error) (all []error) {
 }
 
 func (c config) validateEvents() (errs []error) {
-	names := map[string]bool{}
+	names := map[string]bool{live.SinkName: c.Live.Listen != ""}
 	for i, e := range c.Events {
 		bad := func(err error) { errs = append(errs, each(fmt.Sprintf("events[%d]", i), err)...) }
 		bad(e.own.Validate())

@@ -104,6 +104,7 @@ type service struct {
 	reopen  []exporters.Reopener
 	listen  net.Listener
 	api     net.Listener
+	live    *livePage // nil: none
 	cfg     config
 
 	reloadOK   *redact.Series
@@ -156,6 +157,10 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 			closeSinks(sinks)
 			return nil, errors.Join(fmt.Errorf("api.socket: %w", err), s.closeListeners())
 		}
+	}
+	if sinks, err = s.openLive(sinks); err != nil {
+		closeSinks(sinks)
+		return nil, errors.Join(err, s.closeListeners())
 	}
 	s.agent = collector.New(cfg.Config, collector.Deps{
 		Policy: policy, Metrics: s.metrics, Registry: registry, Sinks: sinks, Log: log,
@@ -254,6 +259,9 @@ func (s *service) closeListeners() error {
 			errs = append(errs, l.Close())
 		}
 	}
+	if s.live != nil {
+		errs = append(errs, s.live.listen.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -279,6 +287,9 @@ func (s *service) run(ctx context.Context) error {
 	}
 	if s.api != nil {
 		g.Go(func() error { return serveAPI(ctx, s.api, s.agent, s.policy) })
+	}
+	if s.live != nil {
+		g.Go(func() error { return s.live.Run(ctx, s.live.listen) })
 	}
 	for _, push := range s.pushes {
 		g.Go(func() error {
@@ -336,7 +347,7 @@ func (c config) fixed(next config) error {
 		was, now any
 	}{
 		{"metrics", c.Metrics, next.Metrics}, {"events", c.Events, next.Events}, {"redact", c.Redact, next.Redact},
-		{"api", c.API, next.API},
+		{"api", c.API, next.API}, {"live", c.Live, next.Live},
 	} {
 		if !reflect.DeepEqual(part.was, part.now) {
 			return fmt.Errorf("%s changed: %w", part.key, collector.ErrNeedsRestart)
@@ -374,7 +385,7 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 				return err
 			}
 		}
-		log.Info("forwarding", "metrics", s.metricsAddress())
+		log.Info("forwarding", "metrics", s.metricsAddress(), "live", s.liveURL())
 		return nil
 	})
 	g.Go(func() error {

@@ -1,0 +1,168 @@
+// The group that is looked at: rates, fan, subscribers, losses.
+
+import { keyed, make, setAttribute, setText } from "./dom.js";
+import * as fan from "./fan.js";
+import { bits, count, lasted, perSecond, plural } from "./format.js";
+import { drawLosses } from "./losses.js";
+import { Rates } from "./rates.js";
+import { detail as fetchDetail } from "./stream.js";
+
+const fewRows = 25;
+const window = 2; // details over which rates are measured: a second
+
+const columns = [
+  ["Port", (m) => m.interface, "mono long"],
+  ["Hosts", (m) => m.hosts.join(", "), "mono long"],
+  ["Protocol", (m) => m.protocol],
+  ["Wants", wants, "long"],
+  ["Copies", (m) => (m.copy_rate === undefined ? count(m.copies) : perSecond(m.copy_rate)), "number"],
+  ["Lost", (m) => (m.failed > 0 ? count(m.failed) : ""), "number bad"],
+  ["Since", (m, now) => lasted((now - Date.parse(m.joined)) / 1000), "number"],
+];
+
+function wants(m) {
+  if (!m.sources?.length) return m.filter_mode === "include" ? "nothing" : "any source";
+  return (m.filter_mode === "include" ? "only " : "all but ") + m.sources.join(", ");
+}
+
+export class GroupPanel {
+  #store;
+  #at = (id) => document.getElementById(id);
+  #rates = new Rates(this.#at("group-rates"), [
+    ["packet_rate", "Packets", perSecond], ["bit_rate", "Bits", bits], ["copy_rate", "Copies", perSecond], ["lost", "Lost", perSecond],
+  ]);
+  #id = 0;
+  #detail = null;
+  #past = []; // details of the last second, the oldest first
+  #asking = false;
+  #all = false; // rows of the table
+
+  constructor(store) {
+    this.#store = store;
+  }
+
+  // show changes to another group; 0: none.
+  show(id) {
+    if (id === this.#id) return;
+    this.#id = id;
+    this.#detail = null;
+    this.#past = [];
+    this.#all = false;
+    this.#rates.begin();
+    fan.clear(this.#at("fan"));
+    this.#at("subscribers").replaceChildren();
+    this.#at("subscribers").keyedElements = undefined;
+    this.refresh();
+  }
+
+  // refresh shows what the last frame brought, and asks for the details.
+  async refresh() {
+    const group = this.#store.groups.get(this.#id);
+    this.#title(group);
+    if (!group) return;
+    if (this.#store.seconds > 0) this.#rates.show(group);
+    if (this.#asking) return;
+    this.#asking = true;
+    const id = this.#id;
+    const fresh = await fetchDetail(id);
+    this.#asking = false;
+    if (id !== this.#id) return this.refresh();
+    if (!fresh) return;
+    if (fresh.time === this.#detail?.time) return;
+    this.#detail = withRates(fresh, this.#past[0]);
+    this.#past.push(fresh);
+    this.#past = this.#past.slice(-window);
+    requestAnimationFrame(() => this.#draw());
+  }
+
+  #title(group) {
+    const title = this.#at("group-title");
+    title.classList.toggle("none", !group);
+    setText(title, group ? group.name : this.#id ? "This group is gone" : "No group chosen");
+    setText(this.#at("group-where"), group ? group.where : "");
+    if (group) return;
+    fan.clear(this.#at("fan"));
+    for (const id of ["subscribers", "group-losses"]) {
+      this.#at(id).replaceChildren();
+      this.#at(id).keyedElements = undefined;
+    }
+  }
+
+  #draw() {
+    const group = this.#store.groups.get(this.#id);
+    if (!group || !this.#detail) return;
+    fan.draw(this.#at("fan"), group, this.#detail);
+    this.#table(this.#detail.subscribers);
+    drawLosses(this.#at("group-losses"), this.#store, lossesOf(this.#detail));
+  }
+
+  #table(all) {
+    const box = this.#at("subscribers");
+    if (all.length === 0) {
+      box.replaceChildren(make("p", { class: "muted", text: "Nobody joined." }));
+      return;
+    }
+    let table = box.querySelector("table");
+    if (!table) {
+      table = make("table", {}, make("thead", {}, make("tr", {}, ...columns.map(([name, , kind]) => make("th", { text: name, scope: "col", class: kind ?? "" })))), make("tbody"));
+      box.replaceChildren(table);
+    }
+    const rows = this.#all ? all : all.slice(0, fewRows);
+    keyed(table.tBodies[0], rows, (m) => m.interface, newRow, (row, m) => updateRow(row, m, this.#store.time));
+    let more = box.querySelector("button");
+    if (all.length <= fewRows) return more?.remove();
+    if (!more) {
+      more = box.appendChild(make("button", { type: "button" }));
+      more.addEventListener("click", () => {
+        this.#all = !this.#all;
+        this.#draw();
+      });
+    }
+    setText(more, this.#all ? "Show fewer" : `Show all ${plural(all.length, "subscriber")}`);
+  }
+}
+
+const newRow = () => make("tr", {}, ...columns.map(([, , kind]) => make("td", { class: kind ?? "" })));
+
+function updateRow(row, m, now) {
+  columns.forEach(([, text, kind], i) => {
+    const value = text(m, now);
+    setText(row.cells[i], value);
+    if (kind?.includes("long")) setAttribute(row.cells[i], "title", value);
+  });
+}
+
+// withRates adds rates to the amounts of a group, by those of a moment before.
+function withRates(now, before) {
+  const seconds = before ? (Date.parse(now.time) - Date.parse(before.time)) / 1000 : 0;
+  const rate = (a, b) => (seconds > 0 && b !== undefined ? Math.max(0, a - b) / seconds : undefined);
+  const index = (list, key) => new Map((list ?? []).map((x) => [key(x), x]));
+  const sources = index(before?.sources, (s) => s.source);
+  for (const s of now.sources) s.packet_rate = rate(s.packets, sources.get(s.source)?.packets ?? (before && 0));
+  const members = index(before?.subscribers, (m) => m.interface);
+  const failed = Map.groupBy(now.failures, (f) => f.interface);
+  for (const m of now.subscribers) {
+    m.copy_rate = rate(m.copies, members.get(m.interface)?.copies);
+    m.failed = (failed.get(m.interface) ?? []).reduce((sum, f) => sum + f.packets, 0);
+    m.failure_rate = rate(m.failed, members.get(m.interface)?.failed ?? (before && 0)) ?? 0;
+  }
+  for (const name of ["drops", "failures"]) {
+    const key = (l) => l.reason + " " + (l.interface ?? "");
+    const past = index(before?.[name], key);
+    for (const l of now[name]) l.rate = rate(l.packets, past.get(key(l))?.packets ?? (before && 0)) ?? 0;
+  }
+  return now;
+}
+
+// lossesOf adds up a group's losses by reason.
+function lossesOf(detail) {
+  const sum = new Map();
+  const add = (lost, l) => {
+    const key = lost + " " + l.reason;
+    const had = sum.get(key) ?? { lost, reason: l.reason, total: 0, rate: 0 };
+    sum.set(key, { ...had, total: had.total + l.packets, rate: had.rate + l.rate });
+  };
+  for (const l of detail.drops) add("packet", l);
+  for (const l of detail.failures) add("copy", l);
+  return [...sum.values()];
+}
