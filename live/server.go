@@ -128,6 +128,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
+	if control.Flush() != nil {
+		return
+	}
 	for {
 		select {
 		case <-r.Context().Done():
