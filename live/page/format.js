@@ -13,6 +13,7 @@ function scaled(n, steps) {
 
 // count writes a number, shortened from 100,000 on.
 export function count(n) {
+  if (n < 1000 && n % 1 === 0) return String(n);
   if (n < 10 && n % 1 !== 0) return tenth.format(n);
   if (n < 1e5) return whole.format(n);
   return scaled(n, [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]);

@@ -15,7 +15,7 @@ const columns = [
   ["Hosts", (m) => m.hosts.join(", "), "mono long"],
   ["Protocol", (m) => m.protocol],
   ["Wants", wants, "long"],
-  ["Copies", (m) => (m.copy_rate === undefined ? count(m.copies) : perSecond(m.copy_rate)), "number"],
+  ["Copies", (m) => (m.copy_rate === undefined ? "–" : perSecond(m.copy_rate)), "number"],
   ["Lost", (m) => (m.failed > 0 ? count(m.failed) : ""), "number bad"],
   ["Since", (m, now) => lasted((now - Date.parse(m.joined)) / 1000), "number"],
 ];
@@ -104,7 +104,7 @@ export class GroupPanel {
     }
     let table = box.querySelector("table");
     if (!table) {
-      table = make("table", {}, make("thead", {}, make("tr", {}, ...columns.map(([name, , kind]) => make("th", { text: name, scope: "col", class: kind ?? "" })))), make("tbody"));
+      table = make("table", {}, make("thead", {}, make("tr", {}, ...columns.map(([name, , kind]) => make("th", { text: name, scope: "col", class: kind?.includes("number") ? "number" : "" })))), make("tbody"));
       box.replaceChildren(table);
     }
     const rows = this.#all ? all : all.slice(0, fewRows);

@@ -144,12 +144,16 @@ export class GroupList {
   }
 
   #fill(row, group, place) {
-    const p = row.parts;
+    const selected = group.id === this.#selected;
+    const shown = [group.id, place, this.#order.length, selected, this.#store.frames].join();
+    if (row.shown === shown) return; // scrolling fills only what comes into sight
+    row.shown = shown;
     row.group = group;
+    const p = row.parts;
     setAttribute(row, "id", "group-" + group.id);
     setAttribute(row, "aria-posinset", place + 1);
     setAttribute(row, "aria-setsize", this.#order.length);
-    setAttribute(row, "aria-selected", group.id === this.#selected);
+    setAttribute(row, "aria-selected", selected);
     const top = `translateY(${place * rowHeight}px)`;
     if (row.style.transform !== top) row.style.transform = top;
     setText(p.name, group.name);

@@ -37,7 +37,7 @@ export class Rates {
       f.box.classList.toggle("bad", bad);
       if (!f.line) continue;
       f.series.push(v);
-      spark(f.line, f.series, 60, 30, f.key === "lost" ? "bad" : "accent");
+      spark(f.line, f.series, 48, 30, f.key === "lost" ? "bad" : "accent");
     }
   }
 }

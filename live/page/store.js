@@ -35,6 +35,7 @@ export class Store {
   totals = {};
   series = { packet_rate: new Series(), bit_rate: new Series(), copy_rate: new Series(), lost: new Series() };
   time = 0;
+  frames = 0; // so far
   seconds = 0; // over which rates were measured
   version = "";
   error = "";
@@ -53,6 +54,7 @@ export class Store {
 
   // apply takes in what changed, and returns the new changes, oldest first.
   apply(frame) {
+    this.frames++;
     this.time = Date.parse(frame.time);
     this.error = frame.error ?? "";
     for (const row of frame.groups) this.#update(row);

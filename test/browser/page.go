@@ -15,7 +15,7 @@ type Page struct {
 
 	seen     sync.Mutex
 	requests []string // their addresses
-	problems []string // errors on the console, exceptions, refused loads
+	problems []string // errors on the console, exceptions, refused loads, issues that the browser sees
 }
 
 // Open opens a page of so many CSS pixels, and returns when it is loaded.
@@ -29,7 +29,7 @@ func (c *Chromium) Open(url string, width, height int) *Page {
 	c.mu.Lock()
 	c.sessions[p.session] = p
 	c.mu.Unlock()
-	for _, domain := range []string{"Page", "Network", "Runtime", "Log"} {
+	for _, domain := range []string{"Page", "Network", "Runtime", "Log", "Audits", "Accessibility"} {
 		p.Call(domain+".enable", nil, nil)
 	}
 	p.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
@@ -65,6 +65,7 @@ func (p *Page) event(method string, params json.RawMessage) {
 			Exception struct{ Description string }
 		}
 		Entry struct{ Level, Text, URL string }
+		Issue struct{ Code string }
 	}
 	if err := json.Unmarshal(params, &e); err != nil {
 		return // of a kind that is of no interest here
@@ -74,6 +75,8 @@ func (p *Page) event(method string, params json.RawMessage) {
 	switch {
 	case method == "Network.requestWillBeSent":
 		p.requests = append(p.requests, e.Request.URL)
+	case method == "Audits.issueAdded":
+		p.problems = append(p.problems, "issue "+e.Issue.Code)
 	case method == "Runtime.exceptionThrown":
 		p.problems = append(p.problems, e.ExceptionDetails.Text+" "+e.ExceptionDetails.Exception.Description)
 	case method == "Runtime.consoleAPICalled" && (e.Type == "error" || e.Type == "warning" || e.Type == "assert"):
@@ -95,6 +98,32 @@ func (p *Page) Problems() []string {
 	p.seen.Lock()
 	defer p.seen.Unlock()
 	return append([]string(nil), p.problems...)
+}
+
+// Node is one thing that a screen reader tells of.
+type Node struct {
+	Role, Name string
+}
+
+// Nodes returns what screen readers tell of the page.
+func (p *Page) Nodes() (list []Node) {
+	p.t.Helper()
+	var tree struct {
+		Nodes []struct {
+			Ignored    bool
+			Role, Name struct{ Value any }
+		}
+	}
+	p.Call("Accessibility.getFullAXTree", nil, &tree)
+	for _, n := range tree.Nodes {
+		if n.Ignored {
+			continue
+		}
+		role, _ := n.Role.Value.(string)
+		name, _ := n.Name.Value.(string)
+		list = append(list, Node{role, name})
+	}
+	return list
 }
 
 // Eval evaluates JavaScript, awaits its promise, and decodes its value.
