@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # What the build and the tests need beyond Go, as Debian 12 packages.
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
-  default-jre-headless kcat maven gcc libc6-dev
+  default-jre-headless kcat maven gcc libc6-dev chromium
 
 # The version of Go's database of vulnerabilities.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
@@ -74,6 +74,10 @@ test-race: ## run the tests of what goroutines share under the race detector
 .PHONY: test-kernels
 test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
 	test/kernels/run.sh
+
+.PHONY: pictures
+pictures: ## take the pictures in docs/pictures again (needs root, minutes)
+	REQUIRE_BPF=1 $(GO) test -count=1 -run TestPictures ./test/browser -pictures
 
 .PHONY: bench
 bench: ## compare forwarding with the Linux bridge, ip_mroute and tc mirred (needs root, minutes; ARGS=-quick)

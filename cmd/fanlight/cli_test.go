@@ -108,6 +108,7 @@ func TestErrors(t *testing.T) {
 		{"demo --hosts 201", 2, []string{"--hosts", "1 to 200"}},
 		{"demo --rate 0", 2, []string{"--rate", "50000"}},
 		{"demo --rate NaN", 2, []string{"--rate", "50000"}},
+		{"demo --live 192.0.2.1:80", 2, []string{"--live", "127.0.0.1:80", "other hosts"}},
 		{"demo --name ../x", 2, []string{"--name", "letters"}},
 		{"demo extra", 2, []string{"extra"}},
 		{"check --output yaml", 2, []string{"--output", "yaml", "table, json"}},

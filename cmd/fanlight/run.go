@@ -385,7 +385,10 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 				return err
 			}
 		}
-		log.Info("forwarding", "metrics", s.metricsAddress(), "live", s.liveURL())
+		log.Info("forwarding", "metrics", s.metricsAddress())
+		if url := s.liveURL(); url != "" {
+			log.Info("live page", "url", url)
+		}
 		return nil
 	})
 	g.Go(func() error {
