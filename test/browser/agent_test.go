@@ -41,17 +41,24 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var liveURL = regexp.MustCompile(`live=(http://\S+/)`)
+var liveURL = regexp.MustCompile(`msg="live page" url=(http://\S+/)`)
 
 // agent is the running program.
 type agent struct {
 	*exec.Cmd
 	page string // where its live page is
+	stop func() // returns when it is gone, and its datapath goes on
 }
 
 // startAgent runs the program on the switch of the network until the test ends,
 // with the extra lines of configuration.
 func startAgent(t *testing.T, n *lab.Net, extra ...string) *agent {
+	t.Helper()
+	return startAgentAt(t, n, "127.0.0.1:0", extra...)
+}
+
+// startAgentAt is startAgent with the live page at an address.
+func startAgentAt(t *testing.T, n *lab.Net, listen string, extra ...string) *agent {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -66,9 +73,9 @@ func startAgent(t *testing.T, n *lab.Net, extra ...string) *agent {
 netns: %s
 bpffs: /sys/fs/bpf/%s
 api: {socket: %s/api.sock}
-live: {listen: "127.0.0.1:0"}
+live: {listen: "%s"}
 %s
-`, n.Switch().Name(), n.Name(), dir, strings.Join(extra, "\n"))
+`, n.Switch().Name(), n.Name(), dir, listen, strings.Join(extra, "\n"))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +101,7 @@ live: {listen: "127.0.0.1:0"}
 		for lines.Scan() { // or it would block
 		}
 	}()
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		kill := time.AfterFunc(Timeout, func() { cmd.Process.Kill() })
 		defer kill.Stop()
 		cmd.Process.Signal(syscall.SIGTERM)
@@ -102,6 +109,9 @@ live: {listen: "127.0.0.1:0"}
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("agent: %v", err)
 		}
+	})
+	t.Cleanup(func() {
+		stop()
 		if out, err := exec.Command(path, "detach", "--config", config).CombinedOutput(); err != nil {
 			t.Errorf("detach: %v\n%s", err, out)
 		}
@@ -109,7 +119,7 @@ live: {listen: "127.0.0.1:0"}
 	if url == "" {
 		t.Fatal("the agent tells no live page")
 	}
-	return &agent{cmd, url}
+	return &agent{cmd, url, stop}
 }
 
 // cpu is the processor time that the agent has used.

@@ -205,3 +205,24 @@ func TestLivePageHides(t *testing.T) {
 		t.Error("the page shows no pseudonyms")
 	}
 }
+
+// TestLivePageSeesTheAgentComeBack: the page says so when it is alone, and goes
+// on with the next agent.
+func TestLivePageSeesTheAgentComeBack(t *testing.T) {
+	n := labtest.New(t, labtest.Hosts("camera", "wall")...)
+	a := startAgent(t, n)
+	listen(t, n.Host("wall"), "239.1.1.1")
+	p := Start(t).Open(a.page, 1000, 700)
+	connection := `document.querySelector('#connection').textContent`
+	p.Wait(connection + ` === 'live' && ` + fanText + `.includes('p-wall')`)
+	a.stop()
+	p.Wait(connection + `.startsWith('connection lost')`)
+	at, err := url.Parse(a.page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	startAgentAt(t, n, at.Host)
+	p.Wait(connection + ` === 'live' && ` + fanText + `.includes('p-wall')`)
+	stream(t, n.Host("camera"), "239.1.1.1", 100)
+	p.Wait(fanText + `.includes('×1')`)
+}
