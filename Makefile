@@ -69,7 +69,7 @@ test-go: otelcol ## run the Go tests: unit, kernel programs, end to end in names
 
 .PHONY: test-race
 test-race: ## run the tests of what goroutines share under the race detector
-	CGO_ENABLED=1 $(GO) test -race -count=1 ./redact ./collector
+	CGO_ENABLED=1 $(GO) test -race -count=1 ./redact ./collector ./live
 
 .PHONY: test-kernels
 test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated

@@ -111,8 +111,8 @@ func TestNumbersTellNoOrder(t *testing.T) {
 }
 
 func TestTimelineKeepsTheLast(t *testing.T) {
-	tl := &timeline{}
 	p := redacttest.Policy(t, redact.DefaultProfile)
+	tl := &timeline{policy: p}
 	records := p.Apply(nil, redacttest.Events())
 	for tl.count < 2*maxChanges {
 		if err := tl.Export(t.Context(), records); err != nil {

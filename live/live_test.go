@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,11 @@ type rig struct {
 
 func newRig(t *testing.T, profile redact.Profile, view func() collector.View) *rig {
 	t.Helper()
-	p := redacttest.Policy(t, profile)
+	return rigWith(t, redacttest.Policy(t, profile), view)
+}
+
+func rigWith(t *testing.T, p *redact.Policy, view func() collector.View) *rig {
+	t.Helper()
 	m, err := p.NewMetrics(redact.MetricsConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -198,6 +203,52 @@ func TestPolicyHidesOnThePage(t *testing.T) {
 				t.Errorf("leaks %v", found)
 			}
 		})
+	}
+}
+
+// TestANewKeyBeginsAnew: after a rotation nothing is shown by its old name.
+func TestANewKeyBeginsAnew(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	first, err := redact.GenerateKey(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := redact.NewPolicy(redact.Config{Profile: redact.StrictProfile, KeyFile: keys}, redact.Origin{Node: "n", BootID: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rigWith(t, p, func() collector.View {
+		return collector.View{Time: time.Now(), Groups: []collector.GroupView{{Domain: "lab", Group: redacttest.GroupCanary4}}}
+	})
+	sink, err := r.Sink(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func() {
+		t.Helper()
+		if err := sink.Sink.Export(t.Context(), sink.Policy.Apply(nil, redacttest.Events())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell()
+	s := r.follow()
+	if _, data := s.next(); strings.Count(data, "group_"+first.Active()+"_") < 5 {
+		t.Errorf("the snapshot lacks names by the first key: %s", data)
+	}
+	second, err := redact.RotateKey(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.ReloadKeys(); err != nil {
+		t.Fatal(err)
+	}
+	tell()
+	name, data := s.next()
+	for name == "tick" && !strings.Contains(data, second.Active()) {
+		name, data = s.next()
+	}
+	if name != "snapshot" || strings.Contains(data, first.Active()) || !strings.Contains(data, "group_"+second.Active()+"_") {
+		t.Errorf("after the rotation a %s: %s", name, data)
 	}
 }
 

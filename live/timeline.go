@@ -42,15 +42,20 @@ func (s *Server) Sink(p *redact.Policy) (collector.NamedSink, error) {
 
 // timeline keeps the last events, as their JSON. It is safe for concurrent use.
 type timeline struct {
+	policy *redact.Policy
+
 	mu    sync.Mutex
 	last  [maxChanges]json.RawMessage
 	count uint64 // of all that there were
+	floor uint64 // number of the first one that was made with the key in force
+	keyID string
 }
 
 // Export keeps the records.
 func (t *timeline) Export(_ context.Context, batch []redact.Record) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.forget()
 	for i := range batch {
 		t.last[t.count%maxChanges] = batch[i].AppendJSON(nil)
 		t.count++
@@ -66,6 +71,7 @@ func (t *timeline) Close(context.Context) error { return nil }
 func (t *timeline) since(n uint64) (events []json.RawMessage, next, missing uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.forget()
 	first := t.first(n)
 	return t.between(first, t.count), t.count, first - n
 }
@@ -79,10 +85,19 @@ func (t *timeline) before(n uint64) []json.RawMessage {
 
 // first returns the number of the first event from n on that is kept.
 func (t *timeline) first(n uint64) uint64 {
+	n = max(n, t.floor)
 	if t.count <= maxChanges {
 		return n
 	}
 	return max(n, t.count-maxChanges)
+}
+
+// forget drops what was made with a key that is no longer in force: it may have
+// been taken away for a reason, and groups have other names now.
+func (t *timeline) forget() {
+	if id := t.policy.KeyID(); id != t.keyID {
+		t.keyID, t.floor = id, t.count
+	}
 }
 
 func (t *timeline) between(from, to uint64) (events []json.RawMessage) {

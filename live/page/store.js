@@ -62,7 +62,9 @@ export class Store {
       this.groups.delete(id);
       this.listChanged = true;
     }
-    const fresh = (frame.changes ?? []).map((c) => ({ ...c, number: this.#changesSeen++, at: Date.parse(c.time) }));
+    const told = frame.changes ?? [];
+    if (frame.missing_changes > 0) told.unshift({ kind: "missing", action: "skipped", time: frame.time, missing: frame.missing_changes });
+    const fresh = told.map((c) => ({ ...c, number: this.#changesSeen++, at: Date.parse(c.time) }));
     this.changes = fresh.toReversed().concat(this.changes).slice(0, maxChanges);
     if (this.error) return fresh;
     this.losses = frame.losses;

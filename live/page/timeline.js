@@ -86,6 +86,8 @@ function rest(c) {
       return ["packet from", c.source ?? "a source", c.interface && "at " + c.interface].filter(Boolean).join(" ");
     case "querier":
       return ["querier", c.querier, c.interface && "at " + c.interface, c.reason].filter(Boolean).join(" ");
+    case "missing":
+      return `${count(c.missing)} changes that are not kept`;
     default:
       return `${count(c.lost_events ?? 0)} events lost (${c.action}, ${c.reason})`;
   }
