@@ -80,7 +80,14 @@ func (r *rig) follow() *stream {
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		r.t.Fatalf("stream: %s, %s", resp.Status, resp.Header.Get("Content-Type"))
 	}
-	return &stream{r.t, bufio.NewReaderSize(resp.Body, 1<<20)}
+	s := &stream{r.t, bufio.NewReaderSize(resp.Body, 1<<20)}
+	if line, err := s.lines.ReadString('\n'); err != nil || line != "retry: 1000\n" {
+		r.t.Fatalf("the stream begins with %q (%v)", line, err)
+	}
+	if _, err := s.lines.ReadString('\n'); err != nil {
+		r.t.Fatal(err)
+	}
+	return s
 }
 
 // next returns a frame and its name.

@@ -128,7 +128,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	if control.Flush() != nil {
+	if _, err := w.Write([]byte("retry: 1000\n\n")); err != nil || control.Flush() != nil { // ms until browsers try again
 		return
 	}
 	for {

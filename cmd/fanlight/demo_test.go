@@ -326,7 +326,7 @@ func TestDemoLivePage(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	frames := bufio.NewReader(answer.Body)
-	for _, want := range []string{"event: snapshot\n", `"group":"239.1.1.1"`, "", "event: tick\n"} {
+	for _, want := range []string{"retry: ", "", "event: snapshot\n", `"group":"239.1.1.1"`, "", "event: tick\n"} {
 		if line, err := frames.ReadString('\n'); err != nil || !strings.Contains(line, want) {
 			t.Errorf("line %q (%v), want %q", line, err, want)
 		}

@@ -36,7 +36,8 @@ export function keyed(parent, items, keyOf, create, update) {
   const has = new Map();
   let place = parent.firstChild;
   for (const item of items) {
-    const key = keyOf(item);
+    let key = keyOf(item);
+    while (has.has(key)) key += " again"; // policy may hide what tells them apart
     const element = had.get(key) ?? create(item);
     had.delete(key);
     has.set(key, element);

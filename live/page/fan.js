@@ -18,7 +18,6 @@ export function draw(box, group, detail) {
   const width = Math.max(460, box.clientWidth);
   const height = Math.max(200, Math.max(leaves.length + (rest > 0 ? 2 : 0), sources.length) * step + 40);
   setAttribute(svg, "viewBox", `0 0 ${width} ${height}`);
-  setAttribute(svg, "height", height);
   setAttribute(svg, "aria-label", described(group, detail));
 
   const g = geometry(width, height);

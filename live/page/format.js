@@ -2,6 +2,7 @@
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const collator = new Intl.Collator("en", { numeric: true });
 const clockFormat = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 function scaled(n, steps) {
@@ -39,5 +40,8 @@ export function short(text, most) {
   const tail = Math.floor((most - 1) / 2);
   return text.slice(0, most - 1 - tail) + "…" + text.slice(-tail);
 }
+
+// inOrder compares names as people do: p2 is before p10.
+export const inOrder = (a, b) => collator.compare(a, b);
 
 export const plural = (n, one) => `${count(n)} ${one}${n === 1 ? "" : "s"}`;

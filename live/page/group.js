@@ -2,7 +2,7 @@
 
 import { keyed, make, setAttribute, setText } from "./dom.js";
 import * as fan from "./fan.js";
-import { bits, count, lasted, perSecond, plural } from "./format.js";
+import { bits, count, inOrder, lasted, perSecond, plural } from "./format.js";
 import { drawLosses } from "./losses.js";
 import { Rates } from "./rates.js";
 import { detail as fetchDetail } from "./stream.js";
@@ -134,24 +134,34 @@ function updateRow(row, m, now) {
 
 // withRates adds rates to the amounts of a group, by those of a moment before.
 function withRates(now, before) {
-  const seconds = before ? (Date.parse(now.time) - Date.parse(before.time)) / 1000 : 0;
-  const rate = (a, b) => (seconds > 0 && b !== undefined ? Math.max(0, a - b) / seconds : undefined);
-  const index = (list, key) => new Map((list ?? []).map((x) => [key(x), x]));
-  const sources = index(before?.sources, (s) => s.source);
-  for (const s of now.sources) s.packet_rate = rate(s.packets, sources.get(s.source)?.packets ?? (before && 0));
-  const members = index(before?.subscribers, (m) => m.interface);
+  now.subscribers.sort((a, b) => inOrder(a.interface, b.interface));
   const failed = Map.groupBy(now.failures, (f) => f.interface);
-  for (const m of now.subscribers) {
-    m.copy_rate = rate(m.copies, members.get(m.interface)?.copies);
-    m.failed = (failed.get(m.interface) ?? []).reduce((sum, f) => sum + f.packets, 0);
-    m.failure_rate = rate(m.failed, members.get(m.interface)?.failed ?? (before && 0)) ?? 0;
-  }
+  for (const m of now.subscribers) m.failed = (failed.get(m.interface) ?? []).reduce((sum, f) => sum + f.packets, 0);
+  const seconds = before ? (Date.parse(now.time) - Date.parse(before.time)) / 1000 : 0;
+  if (seconds <= 0) return now;
+  // What was not there a moment before had counted nothing, but for copies: a
+  // member that comes back continues its count.
+  addRates(now.sources, before.sources, (s) => s.source, seconds, { packet_rate: "packets" }, 0);
+  addRates(now.subscribers, before.subscribers, (m) => m.interface, seconds, { failure_rate: "failed" }, 0);
+  addRates(now.subscribers, before.subscribers, (m) => m.interface, seconds, { copy_rate: "copies" }, undefined);
   for (const name of ["drops", "failures"]) {
-    const key = (l) => l.reason + " " + (l.interface ?? "");
-    const past = index(before?.[name], key);
-    for (const l of now[name]) l.rate = rate(l.packets, past.get(key(l))?.packets ?? (before && 0)) ?? 0;
+    addRates(now[name], before[name], (l) => l.reason + " " + (l.interface ?? ""), seconds, { rate: "packets" }, 0);
   }
   return now;
+}
+
+// addRates sets a rate for each amount. Things that policy makes look alike have
+// none.
+function addRates(now, before, keyOf, seconds, rates, unseen) {
+  const past = new Map();
+  for (const x of before) past.set(keyOf(x), past.has(keyOf(x)) ? null : x);
+  for (const x of now) {
+    const was = past.get(keyOf(x));
+    for (const [rate, amount] of Object.entries(rates)) {
+      const from = was === undefined ? unseen : was?.[amount];
+      x[rate] = from === undefined ? undefined : Math.max(0, x[amount] - from) / seconds;
+    }
+  }
 }
 
 // lossesOf adds up a group's losses by reason.
@@ -160,7 +170,7 @@ function lossesOf(detail) {
   const add = (lost, l) => {
     const key = lost + " " + l.reason;
     const had = sum.get(key) ?? { lost, reason: l.reason, total: 0, rate: 0 };
-    sum.set(key, { ...had, total: had.total + l.packets, rate: had.rate + l.rate });
+    sum.set(key, { ...had, total: had.total + l.packets, rate: had.rate + (l.rate ?? 0) });
   };
   for (const l of detail.drops) add("packet", l);
   for (const l of detail.failures) add("copy", l);

@@ -1,15 +1,14 @@
 // The list of groups: only the rows in sight are in the document.
 
 import { make, setAttribute, setText } from "./dom.js";
-import { perSecond, plural } from "./format.js";
+import { inOrder, perSecond, plural } from "./format.js";
 import { spark } from "./paint.js";
 
 const rowHeight = 50;
 const spare = 4; // rows above and below those in sight
 const resortAfter = 2000; // ms: rows that change places all the time can't be read
 
-const collator = new Intl.Collator("en", { numeric: true });
-const byAddress = (a, b) => collator.compare(a.group, b.group) || collator.compare(a.where, b.where);
+const byAddress = (a, b) => inOrder(a.group, b.group) || inOrder(a.where, b.where);
 
 export class GroupList {
   #box;

@@ -1,7 +1,7 @@
 // Who joined and left, and what else happened.
 
 import { keyed, make, setAttribute } from "./dom.js";
-import { clock, count } from "./format.js";
+import { clock, count, short } from "./format.js";
 import { strip } from "./paint.js";
 
 const maxShown = 60;
@@ -48,7 +48,7 @@ export class Timeline {
       text.append(button, " ");
     }
     text.append(make("span", { class: c.group ? "muted" : "", text: rest(c) }));
-    return make("li", {}, make("time", { text: clock(c.at), datetime: c.time }), make("span", { class: "what " + c.action, text: word(c) }), text);
+    return make("li", { title: c.host ?? c.source ?? "" }, make("time", { text: clock(c.at), datetime: c.time }), make("span", { class: "what " + c.action, text: word(c) }), text);
   }
 
   #drawStrip(changes) {
@@ -81,17 +81,19 @@ function word(c) {
 function rest(c) {
   switch (c.kind) {
     case "membership":
-      return [c.host, c.interface && "at " + c.interface, c.protocol, c.reason].filter(Boolean).join(" ");
+      return [brief(c.host), c.interface && "at " + c.interface, c.protocol, c.reason].filter(Boolean).join(" ");
     case "replication":
-      return ["packet from", c.source ?? "a source", c.interface && "at " + c.interface].filter(Boolean).join(" ");
+      return ["packet from", brief(c.source) ?? "a source", c.interface && "at " + c.interface].filter(Boolean).join(" ");
     case "querier":
-      return ["querier", c.querier, c.interface && "at " + c.interface, c.reason].filter(Boolean).join(" ");
+      return ["querier", brief(c.querier), c.interface && "at " + c.interface, c.reason].filter(Boolean).join(" ");
     case "missing":
       return `${count(c.missing)} changes that are not kept`;
     default:
       return `${count(c.lost_events ?? 0)} events lost (${c.action}, ${c.reason})`;
   }
 }
+
+const brief = (name) => name && short(name, 20);
 
 // said tells a change in a sentence, for people who do not see it.
 export const said = (c) => `${c.group ?? "querier"} ${word(c)} ${rest(c)}`;
