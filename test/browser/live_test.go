@@ -224,5 +224,5 @@ func TestLivePageSeesTheAgentComeBack(t *testing.T) {
 	startAgentAt(t, n, at.Host)
 	p.Wait(connection + ` === 'live' && ` + fanText + `.includes('p-wall')`)
 	stream(t, n.Host("camera"), "239.1.1.1", 100)
-	p.Wait(fanText + `.includes('×1')`)
+	p.Wait(fanText + `.includes('/s')`)
 }
