@@ -12,8 +12,9 @@ import (
 	"github.com/fanlight-io/fanlight/redact"
 )
 
-// window is over how many ticks rates are measured: a second.
-const window = 2
+// window is over how long rates are measured, at least: about a second, since a
+// look may come a little early.
+const window = 900 * time.Millisecond
 
 // row is one group as a frame has it. Amounts are totals, rates are per second.
 // Datagrams are counted; copies include those that were lost.
@@ -59,7 +60,7 @@ type board struct {
 	keyID  string // that the names were made with
 	groups map[groupKey]*entry
 	nextID int
-	times  []time.Time // of the last ticks, newest last
+	times  []time.Time // of the looks that rates are measured by, newest last
 	losses map[lossKey]*lossEntry
 }
 
@@ -144,25 +145,23 @@ func (b *board) all() []row {
 	return rows
 }
 
-// advance notes the time of a tick and returns over how many seconds rates are
+// advance notes the time of a look and returns over how many seconds rates are
 // measured; 0: not yet.
 func (b *board) advance(now time.Time) float64 {
 	b.times = append(b.times, now)
-	if len(b.times) > window+1 {
+	for len(b.times) > 1 && now.Sub(b.times[1]) >= window {
 		b.times = b.times[1:]
 	}
 	return now.Sub(b.times[0]).Seconds()
 }
 
 // measure brings the row up to date.
-func (e *entry) measure(g *collector.GroupView, ticks int, seconds float64) {
+func (e *entry) measure(g *collector.GroupView, looks int, seconds float64) {
 	now := sumsOf(g)
 	e.past = append(e.past, now)
-	if len(e.past) > ticks {
-		e.past = e.past[1:]
-	}
+	e.past = e.past[max(0, len(e.past)-looks):]
 	var then sums // a group that was not there had counted nothing
-	if len(e.past) == ticks {
+	if len(e.past) == looks {
 		then = e.past[0]
 	}
 	e.Sources, e.Subscribers = len(g.Sources), len(g.Subscribers)

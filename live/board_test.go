@@ -112,7 +112,7 @@ func TestNumbersTellNoOrder(t *testing.T) {
 
 func TestTimelineKeepsTheLast(t *testing.T) {
 	p := redacttest.Policy(t, redact.DefaultProfile)
-	tl := &timeline{policy: p}
+	tl := newTimeline(p)
 	records := p.Apply(nil, redacttest.Events())
 	for tl.count < 2*maxChanges {
 		if err := tl.Export(t.Context(), records); err != nil {

@@ -33,8 +33,8 @@ func (b *board) lossesOf(view *collector.View) []loss {
 			now[lossKey{"copy", f.Reason}] += f.Packets
 		}
 	}
-	ticks := len(b.times)
-	seconds := b.times[ticks-1].Sub(b.times[0]).Seconds()
+	looks := len(b.times)
+	seconds := b.times[looks-1].Sub(b.times[0]).Seconds()
 	list := []loss{}
 	for k, n := range now {
 		e := b.losses[k]
@@ -43,11 +43,9 @@ func (b *board) lossesOf(view *collector.View) []loss {
 			b.losses[k] = e
 		}
 		e.past = append(e.past, n)
-		if len(e.past) > ticks {
-			e.past = e.past[1:]
-		}
+		e.past = e.past[max(0, len(e.past)-looks):]
 		then := uint64(0)
-		if len(e.past) == ticks {
+		if len(e.past) == looks {
 			then = e.past[0]
 		}
 		list = append(list, loss{k.lost, k.reason, n, rate(then, n, seconds)})

@@ -56,7 +56,7 @@ type Server struct {
 // New returns a server that does nothing yet.
 func New(deps Deps) *Server {
 	c := newCounts(deps.Metrics)
-	return &Server{deps: deps, hub: newHub(c), timeline: &timeline{policy: deps.Policy}, counts: c}
+	return &Server{deps: deps, hub: newHub(c), timeline: newTimeline(deps.Policy), counts: c}
 }
 
 //go:embed page

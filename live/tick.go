@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// interval is the time between two looks at the agent.
-const interval = 500 * time.Millisecond
+const (
+	// interval is the time between two looks at the agent.
+	interval = 500 * time.Millisecond
+	// shortest is how soon the next one comes if there is a change to tell.
+	shortest = 200 * time.Millisecond
+)
 
 // frame is what happened since the last one; a snapshot is all there is.
 type frame struct {
@@ -31,7 +35,7 @@ type snapshot struct {
 	Reasons  []Reason `json:"reasons"`
 }
 
-// tick looks at the agent at each interval while there are viewers, until ctx is
+// tick looks at the agent again and again while there are viewers, until ctx is
 // done.
 func (s *Server) tick(ctx context.Context) {
 	for {
@@ -49,9 +53,9 @@ func (s *Server) follow(ctx context.Context) {
 	defer s.latest.Store(nil)
 	b := newBoard(s.deps.Policy)
 	_, next, _ := s.timeline.since(0)
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
 	for {
+		pause := time.After(shortest)
+		due := time.After(interval)
 		some, fresh := s.hub.waiting()
 		if !some {
 			return
@@ -74,7 +78,13 @@ func (s *Server) follow(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-pause:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-due:
+		case <-s.timeline.changed:
 		}
 	}
 }

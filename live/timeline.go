@@ -42,13 +42,18 @@ func (s *Server) Sink(p *redact.Policy) (collector.NamedSink, error) {
 
 // timeline keeps the last events, as their JSON. It is safe for concurrent use.
 type timeline struct {
-	policy *redact.Policy
+	policy  *redact.Policy
+	changed chan struct{} // gets a value when there is something new
 
 	mu    sync.Mutex
 	last  [maxChanges]json.RawMessage
 	count uint64 // of all that there were
 	floor uint64 // number of the first one that was made with the key in force
 	keyID string
+}
+
+func newTimeline(p *redact.Policy) *timeline {
+	return &timeline{policy: p, changed: make(chan struct{}, 1)}
 }
 
 // Export keeps the records.
@@ -59,6 +64,10 @@ func (t *timeline) Export(_ context.Context, batch []redact.Record) error {
 	for i := range batch {
 		t.last[t.count%maxChanges] = batch[i].AppendJSON(nil)
 		t.count++
+	}
+	select {
+	case t.changed <- struct{}{}:
+	default:
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ function show() {
     list.refresh(now);
     const few = list.shown < store.groups.size;
     setText(at("groups-count"), few ? `${count(list.shown)} of ${count(store.groups.size)}` : count(store.groups.size));
-    if (store.seconds > 0) totals.show(store.totals);
+    if (store.seconds > 0) totals.show(store.totals, store.time);
     drawLosses(at("losses"), store, store.losses);
     timeline.refresh();
     choose();

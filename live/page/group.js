@@ -8,7 +8,7 @@ import { Rates } from "./rates.js";
 import { detail as fetchDetail } from "./stream.js";
 
 const fewRows = 25;
-const window = 2; // details over which rates are measured: a second
+const window = 900; // ms over which rates are measured, at least
 
 const columns = [
   ["Port", (m) => m.interface, "mono long"],
@@ -60,7 +60,7 @@ export class GroupPanel {
     const group = this.#store.groups.get(this.#id);
     this.#title(group);
     if (!group) return;
-    if (this.#store.seconds > 0) this.#rates.show(group);
+    if (this.#store.seconds > 0) this.#rates.show(group, this.#store.time);
     if (this.#asking) return;
     this.#asking = true;
     const id = this.#id;
@@ -69,9 +69,9 @@ export class GroupPanel {
     if (id !== this.#id) return this.refresh();
     if (!fresh) return;
     if (fresh.time === this.#detail?.time) return;
+    while (this.#past.length > 1 && Date.parse(fresh.time) - Date.parse(this.#past[1].time) >= window) this.#past.shift();
     this.#detail = withRates(fresh, this.#past[0]);
     this.#past.push(fresh);
-    this.#past = this.#past.slice(-window);
     requestAnimationFrame(() => this.#draw());
   }
 

@@ -28,15 +28,15 @@ export class Rates {
     }
   }
 
-  // show takes the values of one more moment.
-  show(values) {
+  // show takes the values of one more moment, in ms.
+  show(values, time) {
     for (const f of this.#figures) {
       const v = values[f.key];
       setText(f.value, f.format(v));
       const bad = f.key === "lost" && v > 0;
       f.box.classList.toggle("bad", bad);
       if (!f.line) continue;
-      f.series.push(v);
+      f.series.push(v, time);
       spark(f.line, f.series, 48, 30, f.key === "lost" ? "bad" : "accent");
     }
   }

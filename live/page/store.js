@@ -6,11 +6,16 @@ export class Series {
   length = 0;
   #values = new Float64Array(this.capacity);
   #next = 0;
+  #time = 0;
 
-  push(v) {
+  // push adds the value of a moment, in ms. One that follows sooner than usual,
+  // because there was a change, takes the place of the last one.
+  push(v, time) {
+    if (time - this.#time < 400 && this.length > 0) this.#next = (this.#next + this.capacity - 1) % this.capacity;
+    else this.length = Math.min(this.length + 1, this.capacity);
+    if (time - this.#time >= 400) this.#time = time;
     this.#values[this.#next] = v;
     this.#next = (this.#next + 1) % this.capacity;
-    this.length = Math.min(this.length + 1, this.capacity);
   }
 
   // at returns the i-th value, the oldest first.
@@ -94,11 +99,11 @@ export class Store {
       t.bit_rate += g.bit_rate;
       t.copy_rate += g.copy_rate;
       t.lost += g.lost;
-      if (this.seconds > 0) g.series.push(g.packet_rate);
+      if (this.seconds > 0) g.series.push(g.packet_rate, this.time);
     }
     this.totals = t;
     if (this.seconds === 0) return;
-    for (const [name, series] of Object.entries(this.series)) series.push(t[name]);
+    for (const [name, series] of Object.entries(this.series)) series.push(t[name], this.time);
   }
 
   // find returns the first group that fits a place of a link.

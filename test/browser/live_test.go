@@ -114,6 +114,7 @@ func TestLivePage(t *testing.T) {
 	})
 	t.Run("motion", func(t *testing.T) {
 		p.Prefer("prefers-reduced-motion", "reduce")
+		p.Wait(`document.querySelector('#fan svg')`)
 		if got := p.Text(`(() => { const g = document.createElementNS('http://www.w3.org/2000/svg', 'g'); g.setAttribute('class', 'new'); ` +
 			`document.querySelector('#fan svg').append(g); const name = getComputedStyle(g).animationName; g.remove(); return name })()`); got != "none" {
 			t.Errorf("reduced motion: animation %s", got)
