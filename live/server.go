@@ -114,6 +114,9 @@ func (s *Server) Handler() http.Handler {
 
 // stream sends frames as server-sent events: a snapshot, then what changes.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		return // it would follow what it does not get
+	}
 	v, ok := s.hub.join()
 	if !ok {
 		w.Header().Set("Retry-After", "5")
