@@ -78,7 +78,7 @@ test-go: otelcol ## run the Go tests: unit, kernel programs, end to end in names
 
 .PHONY: test-race
 test-race: ## run the tests of what goroutines share under the race detector
-	CGO_ENABLED=1 $(GO) test -race -count=1 ./redact ./collector ./history
+	CGO_ENABLED=1 $(GO) test -race -count=1 ./redact ./collector ./history ./live
 
 .PHONY: test-kernels
 test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
@@ -93,7 +93,8 @@ bench: ## compare forwarding with the Linux bridge, ip_mroute and tc mirred (nee
 	nice -n -20 $(GO) run ./test/bench $(ARGS)
 
 .PHONY: pictures
-pictures: packages ## take the pictures of the dashboards in docs/pictures anew (needs root)
+pictures: packages ## take the pictures of dashboards and live page in docs/pictures anew (needs root, minutes)
+	REQUIRE_BPF=1 $(GO) test -count=1 -run TestPictures ./test/browser -pictures
 	CI=true REQUIRE_BPF=1 $(GO) test -count=1 ./dashboards -run TestInTheLab -pictures $(CURDIR)/docs/pictures
 
 .PHONY: check-generated

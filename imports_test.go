@@ -26,7 +26,8 @@ var allowed = map[string][]string{
 	"history":      {"redact", "bytesize"},
 	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname"},
 	"dashboards":   {"redact"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor", "groupname", "groupplan"},
+	"live":         {"bpf", "redact", "collector"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor", "groupname", "groupplan", "live"},
 }
 
 // everywhere may be imported by tests of any package.

@@ -136,6 +136,20 @@ func pipeline() board {
 					},
 				},
 			}},
+			{"Live page", 8, []panel{
+				{
+					kind: graph, title: "Browsers at the live page", unit: "none", width: 12,
+					help: "Browsers that follow it now, and since the agent started those that were too slow or too many.",
+					queries: []query{
+						{`sum(fanlight_live_viewers{HOST})`, "now"},
+						{`sum by (outcome) (fanlight_live_viewers_gone_total{HOST})`, "{{outcome}}"},
+					},
+				}, {
+					kind: graph, title: "Requests for the live page", unit: "reqps", width: 12,
+					help:    "Requests for the page and its data, by HTTP status.",
+					queries: []query{{`sum by (code) (rate(fanlight_live_requests_total{HOST}[$__rate_interval]))`, "{{code}}"}},
+				},
+			}},
 		},
 	}
 }

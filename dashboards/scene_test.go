@@ -50,6 +50,7 @@ type scene struct {
 	config  string // path
 	text    string // of the configuration
 	page    string // address of the metrics page
+	browsed string // address of the live page
 	socket  string
 	agent   *process
 	archive *drain // with a spool, gets every event
@@ -63,7 +64,7 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	s := &scene{
-		t: t, binary: buildFanlight(t), page: freeAddress(t),
+		t: t, binary: buildFanlight(t), page: freeAddress(t), browsed: freeAddress(t),
 		silences: map[netip.Addr]func(){}, receivers: map[string]*lab.Receiver{},
 		archive: &drain{t: t, address: freeAddress(t)}, siem: &drain{t: t, address: freeAddress(t)},
 	}
@@ -93,8 +94,9 @@ events:
 metrics: {listen: %[6]q, otlp: [{endpoint: %[7]q, insecure: true, interval: 1s, timeout: 500ms}]}
 redact: {profile: reveal}
 api: {socket: %[8]s}
+live: {listen: %[10]q}
 `, s.net.Switch().Name(), s.net.Name(), dir, s.archive.address, s.siem.address, s.page, freeAddress(t), s.socket,
-		writeFile(t, filepath.Join(dir, "names.tsv"), "239.0.0.0/8\tLab\n"))
+		writeFile(t, filepath.Join(dir, "names.tsv"), "239.0.0.0/8\tLab\n"), s.browsed)
 	s.config = writeFile(t, filepath.Join(dir, "fanlight.yaml"), "%s", s.text)
 	if err := os.Mkdir(filepath.Join(dir, "spool"), 0o700); err != nil {
 		t.Fatal(err)
@@ -116,6 +118,7 @@ func (s *scene) run() {
 	s.t.Helper()
 	s.agent = start(s.t, s.binary, "run", "--config", s.config)
 	s.agent.answers("http://" + s.page + "/metrics")
+	s.agent.answers("http://" + s.browsed + "/")
 }
 
 // reload puts a configuration in its place and tells the agent.

@@ -116,6 +116,9 @@ const (
 	ConfigLastReloadOK
 	Scrapes
 	ScrapeRefused
+	LiveViewers
+	LiveViewersGone
+	LiveRequests
 	MetricExports
 	APIRequests
 	APIConnections
@@ -211,6 +214,11 @@ var families = [numFamilies]FamilyInfo{
 	Scrapes:                 {"fanlight_scrapes_total", "fanlight.scrapes", "Requests for the metrics page, by HTTP status.", CounterType, "requests", []LabelInfo{{"code", Public}}},
 	ScrapeRefused: {"fanlight_scrape_refused_total", "fanlight.scrape.refused", "Families of the agent's own metrics left out of a page: unknown to redaction, or failed.", CounterType, "families",
 		[]LabelInfo{byReason}},
+	LiveViewers: {"fanlight_live_viewers", "fanlight.live.viewers", "Browsers that follow the live page now.", GaugeType, "viewers", nil},
+	LiveViewersGone: {"fanlight_live_viewers_gone_total", "fanlight.live.viewers.gone", "Browsers that followed the live page, by what became of them: left, slow (they did not read, and were dropped) or refused (there were too many).", CounterType, "viewers",
+		[]LabelInfo{{"outcome", Public}}},
+	LiveRequests: {"fanlight_live_requests_total", "fanlight.live.requests", "Requests for the live page and its data, by HTTP status.", CounterType, "requests",
+		[]LabelInfo{{"code", Public}}},
 	MetricExports: {"fanlight_metric_exports_total", "fanlight.metric.exports", "Requests with metrics sent by OTLP, by what became of them.", CounterType, "requests",
 		[]LabelInfo{byExporter, {"outcome", Public}}},
 	APIRequests: {"fanlight_api_requests_total", "fanlight.api.requests", "Requests to the local API, by HTTP status; connections that found no place count as 503.", CounterType, "requests",

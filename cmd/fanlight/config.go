@@ -16,6 +16,7 @@ import (
 	"github.com/fanlight-io/fanlight/collector"
 	"github.com/fanlight-io/fanlight/exporters"
 	"github.com/fanlight-io/fanlight/history"
+	"github.com/fanlight-io/fanlight/live"
 	"github.com/fanlight-io/fanlight/redact"
 )
 
@@ -31,6 +32,7 @@ type config struct {
 	API              apiConfig     `yaml:"api"`
 	// History is what the API keeps of the events.
 	History history.Config `yaml:"history"`
+	Live    live.Config    `yaml:"live"`
 }
 
 type metricsConfig struct {
@@ -180,6 +182,9 @@ func (c config) validate() error {
 	if err := c.History.Validate(); err != nil {
 		errs = append(errs, each("history", err)...)
 	}
+	if err := c.Live.Validate(); err != nil {
+		errs = append(errs, each("live", err)...)
+	}
 	return errors.Join(append(errs, c.validateEvents()...)...)
 }
 
@@ -192,7 +197,7 @@ func each(key string, err error) (all []error) {
 }
 
 func (c config) validateEvents() (errs []error) {
-	names := map[string]bool{}
+	names := map[string]bool{live.SinkName: c.Live.Listen != ""}
 	if c.API.enabled() {
 		names[historySink], names[revealSink] = true, true
 	}

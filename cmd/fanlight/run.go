@@ -109,6 +109,7 @@ type service struct {
 	reopen  []exporters.Reopener
 	listen  net.Listener
 	api     *apiServer // nil: none
+	live    *livePage  // nil: none
 	cfg     config
 
 	reloadOK   *redact.Series
@@ -160,8 +161,12 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 	if cfg.Metrics.Listen != "" {
 		if s.listen, err = net.Listen("tcp", cfg.Metrics.Listen); err != nil {
 			closeSinks(sinks)
-			return nil, errors.Join(fmt.Errorf("metrics.listen: %w", err), s.closeAPI())
+			return nil, errors.Join(fmt.Errorf("metrics.listen: %w", err), s.closeListeners())
 		}
+	}
+	if sinks, err = s.openLive(sinks); err != nil {
+		closeSinks(sinks)
+		return nil, errors.Join(err, s.closeListeners())
 	}
 	s.agent = collector.New(cfg.Config, collector.Deps{
 		Policy: policy, Metrics: s.metrics, Registry: registry, Sinks: sinks, Log: log,
@@ -267,11 +272,19 @@ func (s *service) openAPI(sinks []collector.NamedSink) ([]collector.NamedSink, e
 	return sinks, nil
 }
 
-func (s *service) closeAPI() error {
-	if s.api == nil {
-		return nil
+// closeListeners closes those that are not served.
+func (s *service) closeListeners() error {
+	var errs []error
+	if s.listen != nil {
+		errs = append(errs, s.listen.Close())
 	}
-	return s.api.close()
+	if s.api != nil {
+		errs = append(errs, s.api.close())
+	}
+	if s.live != nil {
+		errs = append(errs, s.live.listen.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func closeSinks(sinks []collector.NamedSink) {
@@ -297,6 +310,9 @@ func (s *service) run(ctx context.Context) error {
 	}
 	if s.api != nil {
 		g.Go(func() error { return s.api.run(ctx, s.agent, s.policy) })
+	}
+	if s.live != nil {
+		g.Go(func() error { return s.live.Run(ctx, s.live.listen) })
 	}
 	for _, push := range s.pushes {
 		g.Go(func() error {
@@ -354,7 +370,7 @@ func (c config) fixed(next config) error {
 		was, now any
 	}{
 		{"metrics", c.Metrics, next.Metrics}, {"events", c.Events, next.Events}, {"redact", c.Redact, next.Redact},
-		{"api", c.API, next.API}, {"history", c.History, next.History},
+		{"api", c.API, next.API}, {"history", c.History, next.History}, {"live", c.Live, next.Live},
 	} {
 		if !reflect.DeepEqual(part.was, part.now) {
 			return fmt.Errorf("%s changed: %w", part.key, collector.ErrNeedsRestart)
@@ -400,6 +416,9 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 		sv.ready(s.statusLine())
 		g.Go(func() error { sv.keepStatus(ctx, s.statusLine); return nil })
 		sv.guard(ctx, s.agent.Stuck)
+		if url := s.liveURL(); url != "" {
+			log.Info("live page", "url", url)
+		}
 		return nil
 	})
 	g.Go(func() error {
