@@ -413,12 +413,12 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 			}
 		}
 		log.Info("forwarding", "metrics", s.metricsAddress())
-		sv.ready(s.statusLine())
-		g.Go(func() error { sv.keepStatus(ctx, s.statusLine); return nil })
-		sv.guard(ctx, s.agent.Stuck)
 		if url := s.liveURL(); url != "" {
 			log.Info("live page", "url", url)
 		}
+		sv.ready(s.statusLine())
+		g.Go(func() error { sv.keepStatus(ctx, s.statusLine); return nil })
+		sv.guard(ctx, s.agent.Stuck)
 		return nil
 	})
 	g.Go(func() error {
