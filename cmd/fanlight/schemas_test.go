@@ -41,19 +41,26 @@ func schemaPath(verb string) string {
 // that forwards and loses, with an event in EVENT, a configuration in CONFIG and a
 // key in KEY. A verb without one fails the test.
 var jsonCalls = map[string][]string{
-	"check":            {"", "--config CONFIG"},
-	"doctor":           {"--group 239.1.1.1 --interface lo --for 200ms --socket SOCKET"},
-	"drops list":       {"--socket SOCKET"},
-	"explain":          {"", "ttl"},
-	"groups list":      {"--socket SOCKET", "--socket SOCKET --group 239.9.9.9"},
-	"observe":          {"--socket SOCKET --last 100"},
-	"probe":            {"--config CONFIG"},
-	"redact explain":   {"EVENT", "EVENT --config CONFIG"},
-	"redact reveal":    {"--key KEY 198.123.155.246 f2:2e:5e:96:c2:30"},
-	"status":           {"--socket SOCKET"},
-	"subscribers list": {"--socket SOCKET"},
-	"top":              {"--batch --interval 100ms --socket SOCKET", "--batch --interval 100ms --view drops --socket SOCKET"},
-	"version":          {""},
+	"check":              {"", "--config CONFIG"},
+	"doctor":             {"--group 239.1.1.1 --interface lo --for 200ms --socket SOCKET"},
+	"drops list":         {"--socket SOCKET"},
+	"explain":            {"", "ttl"},
+	"groups add":         {"239.7.7.7 --socket SOCKET"},
+	"groups delete":      {"239.7.7.7 --socket SOCKET"},
+	"groups show":        {"239.1.1.1 --interval 60ms --socket SOCKET", "239.100.0.1 --interval 0 --socket SOCKET"},
+	"lint":               {"PLAN", "--explain all"},
+	"streams list":       {"--socket SOCKET", "--interval 60ms --socket SOCKET"},
+	"subscribers add":    {"--group 239.7.7.7 --interface p-sub --socket SOCKET", "--group 239.7.7.7 --interface none --socket SOCKET"},
+	"subscribers delete": {"--group 239.7.7.7 --interface p-sub --socket SOCKET"},
+	"groups list":        {"--socket SOCKET", "--socket SOCKET --group 239.9.9.9"},
+	"observe":            {"--socket SOCKET --last 100"},
+	"probe":              {"--config CONFIG"},
+	"redact explain":     {"EVENT", "EVENT --config CONFIG"},
+	"redact reveal":      {"--key KEY 198.123.155.246 f2:2e:5e:96:c2:30"},
+	"status":             {"--socket SOCKET"},
+	"subscribers list":   {"--socket SOCKET"},
+	"top":                {"--batch --interval 100ms --socket SOCKET", "--batch --interval 100ms --view drops --socket SOCKET"},
+	"version":            {""},
 }
 
 // TestJSONOfEveryVerb holds what verbs write against their schemas.
@@ -68,7 +75,8 @@ func TestJSONOfEveryVerb(t *testing.T) {
 
 	cfg := fmt.Sprintf("domains: [{name: lab, ports: [none-*]}]\nevents: [{type: file, path: %s}]\n", filepath.Join(t.TempDir(), "events"))
 	fill := strings.NewReplacer("SOCKET", filepath.Join(filepath.Dir(a.events), "api.sock"), "EVENT", eventFile(t),
-		"CONFIG", writeFile(t, "fanlight.yaml", cfg), "KEY", redacttest.KeyFile(t))
+		"CONFIG", writeFile(t, "fanlight.yaml", cfg), "KEY", redacttest.KeyFile(t),
+		"PLAN", writeFile(t, "plan.yaml", "groups: [{group: 239.192.1.1, ttl: 1, vlan: 7}, {group: 239.193.1.1}, {group: 232.65.1.1, sources: [192.0.2.1], vlan: 7}]\n"))
 	seen := map[string]bool{}
 	for _, verb := range verbsWithJSON() {
 		calls := jsonCalls[verb]
