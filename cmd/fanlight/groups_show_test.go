@@ -134,6 +134,7 @@ func TestNamesOfGroups(t *testing.T) {
 	a.joined(addr(group), 1)
 	c.must("groups list --group "+group, "camera & street")
 	a.waitEvent(`"action":"joined"`, `"group":"239.5.5.5"`, `"group_name":"camera \u0026 street"`)
+	c.must("top --batch --interval 100ms --filter STREET -o json", `"group":"239.5.5.5","name":"camera \u0026 street"`)
 	info := func(name string) func(series) bool {
 		return func(s series) bool {
 			all := s.family("fanlight_group_info")
