@@ -105,7 +105,7 @@ func TestListStreams(t *testing.T) {
 	c.must("streams list --interval 60ms", "MBIT/S")
 	for args, want := range map[string]string{
 		"streams list --vlan x":       "is no VLAN",
-		"streams list --group Nobody": `called \"Nobody\"`,
+		"streams list --group Nobody": `called "Nobody"`,
 		"groups show 239.77.77.77":    "nobody subscribes to it",
 	} {
 		if out, err := c.call(args); err == nil || !strings.Contains(err.Error(), want) {
