@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,28 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	if diff := cmp.Diff(routes, described); diff != "" {
 		t.Errorf("routes and openapi.yaml (-routes +described):\n%s", diff)
 	}
+}
+
+// TestEveryRouteIsInTheDocs, in the table of docs/api.md, and nothing else is.
+func TestEveryRouteIsInTheDocs(t *testing.T) {
+	listed := regexp.MustCompile("`((?:GET|POST|DELETE) /v1/[^`?]*)`").FindAllStringSubmatch(tableOfRoutes(t), -1)
+	var documented []string
+	for _, m := range listed {
+		documented = append(documented, m[1])
+	}
+	routes := slices.Clone(apiHandler(viewer{}).patterns)
+	slices.Sort(documented)
+	slices.Sort(routes)
+	if diff := cmp.Diff(routes, documented); diff != "" {
+		t.Errorf("routes and docs/api.md (-routes +documented):\n%s", diff)
+	}
+}
+
+func tableOfRoutes(t *testing.T) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(pages(t)["api.md"], "| route |")
+	table, _, _ := strings.Cut(rest, "\n\n")
+	return table
 }
 
 // Each filter is described, with its opposite.

@@ -19,7 +19,7 @@ import (
 // with what the policy shows.
 type selection struct {
 	address netip.Addr // of the group; invalid: any
-	name    string     // of the group, in lower case; "": any
+	name    string     // of the group, in small or capital letters; "": any
 	domain  string     // "": any
 	vlan    string     // "": any
 	sort    string     // "": by domain, VLAN and address
@@ -51,7 +51,7 @@ func groupOrName(text string) (address netip.Addr, name string, err error) {
 	case err == nil:
 		return address.Unmap().WithZone(""), "", nil
 	}
-	return netip.Addr{}, strings.ToLower(text), nil
+	return netip.Addr{}, text, nil
 }
 
 // fits reports whether a group of the domain at that place is asked for; its
@@ -59,7 +59,7 @@ func groupOrName(text string) (address netip.Addr, name string, err error) {
 func (s selection) fits(domain string, at place) bool {
 	return (s.domain == "" || s.domain == at.domain || s.domain == domain) &&
 		(s.vlan == "" || s.vlan == at.vlan) &&
-		(s.name == "" || s.name == strings.ToLower(at.name))
+		(s.name == "" || strings.EqualFold(s.name, at.name))
 }
 
 // members is the agent's view of the groups that may be asked for, with all that

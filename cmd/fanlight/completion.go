@@ -22,7 +22,7 @@ var flagCompletions = map[string]cobra.CompletionFunc{
 	"config":     files("yaml", "yml"),
 	"domain":     fromGroups(func(g groupSummary) []string { return []string{g.Domain} }),
 	"exporter":   completeExporters,
-	"group":      fromGroups(func(g groupSummary) []string { return []string{g.Group} }),
+	"group":      completeGroups,
 	"interface":  fromSubscribers(func(s subscription) []string { return []string{s.Interface} }),
 	"key":        files(),
 	"log-level":  cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp),
@@ -103,6 +103,43 @@ func completeSort(c *cobra.Command, _ []string, _ string) ([]string, cobra.Shell
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return columnNames(topView(v)), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeGroups knows groups by their addresses, each described by its name, and
+// by the names that a shell takes as one word.
+var completeGroups = fromGroups(func(g groupSummary) []string {
+	if g.Name == "" || strings.ContainsAny(g.Name, " \t\n\"'\\$`&;|<>()*?[]{}~#!") {
+		return []string{describe(g.Group, g.Name)}
+	}
+	return []string{describe(g.Group, g.Name), g.Name}
+})
+
+func describe(name, description string) string {
+	if description == "" {
+		return name
+	}
+	return cobra.CompletionWithDesc(name, description)
+}
+
+// completeGroup is for the one argument of a verb.
+func completeGroup(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return completeGroups(c, args, typed)
+}
+
+// completeStaticGroup offers what can be deleted.
+func completeStaticGroup(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return fromGroups(func(g groupSummary) []string {
+		if !g.Static {
+			return nil
+		}
+		return []string{describe(g.Group, g.Name)}
+	})(c, nil, "")
 }
 
 func fromGroups(names func(groupSummary) []string) cobra.CompletionFunc {

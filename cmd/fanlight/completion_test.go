@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +42,37 @@ func TestCompletionInBash(t *testing.T) {
 		term.keys("Tab")
 		term.await("bash: " + c.want)
 		term.keys("C-u", "C-l")
+	}
+}
+
+// TestCompletionOfGroups: by address and by name, in flags and as an argument; what
+// can be deleted is what was added.
+func TestCompletionOfGroups(t *testing.T) {
+	n := labtest.New(t, labtest.Hosts("sub")...)
+	cfg, events := agentConfig(t, n, quickQuerier)
+	startConfig(t, cfg+"names: "+writeFile(t, "names.tsv", "239.8.8.8 camera-7\n239.8.8.9 camera & street\n")+"\n", events)
+	c := controlOf(t, events)
+	c.must("groups add 239.8.8.8", "added")
+	c.must("subscribers add --group 239.8.8.9 --interface p-sub", "subscribed")
+	static := []string{"239.8.8.8\tcamera-7", "239.8.8.9\tcamera & street"}
+	for _, x := range []struct {
+		before string
+		want   []string
+	}{
+		{"groups show --socket " + c.socket, append([]string{"camera-7"}, static...)},
+		{"groups show --socket " + c.socket + " 239.8.8.8", nil}, // there is one argument
+		{"groups delete --socket " + c.socket, static},
+		{"groups delete --socket " + c.socket + " 239.8.8.8", nil},
+		{"streams list --socket " + c.socket + " --group", append([]string{"camera-7"}, static...)},
+		{"groups add --socket " + c.socket + " 239.9.9.9 --domain", []string{"lab"}},
+		{"subscribers add --socket " + c.socket + " --interface", []string{"p-sub"}},
+	} {
+		out, _, err := call(t.Context(), append([]string{"__complete"}, append(strings.Fields(x.before), "")...)...)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		got := slices.DeleteFunc(lines[:len(lines)-1], func(l string) bool { return strings.HasPrefix(l, "ff02::") }) // of the hosts' own
+		if err != nil || lines[len(lines)-1] != ":4" || strings.Join(got, "|") != strings.Join(slices.Sorted(slices.Values(x.want)), "|") {
+			t.Errorf("fanlight %s Tab: %q, %v; want %q", x.before, got, err, x.want)
+		}
 	}
 }
 

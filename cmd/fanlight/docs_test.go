@@ -56,6 +56,16 @@ func TestExamplesInTheDocs(t *testing.T) {
 	}
 }
 
+// TestReadmeNamesEveryVerb in its list of commands.
+func TestReadmeNamesEveryVerb(t *testing.T) {
+	readme := pages(t)["README.md"]
+	for _, verb := range verbs {
+		if !regexp.MustCompile("(fanlight |')" + verb + `\b`).MatchString(readme) {
+			t.Errorf("README.md does not say what 'fanlight %s' is for", verb)
+		}
+	}
+}
+
 // TestMetricsInTheDocsExist: no page names a metric that there is not.
 func TestMetricsInTheDocsExist(t *testing.T) {
 	for page, text := range pages(t) {

@@ -29,9 +29,10 @@ the packets that were dropped and the copies that failed, with the reason and wh
 means. GROUP is an address, or a name that one group has. A group that is in several
 domains or VLANs is shown for each.`,
 		Example: `  fanlight groups show 239.1.1.1
-  fanlight groups show ff15::1 --domain studio --interval 5s
-  fanlight groups show PTP-primary -o json | jq '.[].subscribers'`,
-		Args: func(cmd *cobra.Command, args []string) error { return wantGroup(cmd, args) },
+  fanlight groups show ff15::1:1 --interval 5s
+  fanlight groups show 239.1.1.1 -o json | jq '.[].subscribers'`,
+		Args:              wantGroup,
+		ValidArgsFunction: completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			inJSON, err := wantsJSON(output)
 			if err != nil {

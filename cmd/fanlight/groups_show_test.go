@@ -104,16 +104,9 @@ func TestListStreams(t *testing.T) {
 	c.must("streams list", "FAN-OUT")
 	c.must("streams list --interval 60ms", "MBIT/S")
 	for args, want := range map[string]string{
-		"streams list --sort colour":         "none of bytes, copies, fan-out",
-		"streams list --limit -1":            "negative",
-		"streams list --interval 1ms":        "50ms",
-		"streams list --vlan x":              "is no VLAN",
-		"streams list --group Nobody":        `called "nobody"`,
-		"groups list --sort colour":          "none of bytes",
-		"groups show":                        "want one group",
-		"groups show 10.1.1.1":               "is no group",
-		"groups show 239.77.77.77":           "nobody subscribes to it",
-		"groups show 239.1.1.1 --interval x": "invalid argument",
+		"streams list --vlan x":       "is no VLAN",
+		"streams list --group Nobody": `called "Nobody"`,
+		"groups show 239.77.77.77":    "nobody subscribes to it",
 	} {
 		if out, err := c.call(args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("fanlight %s: %q, %v; want %q", args, out, err, want)
@@ -141,6 +134,7 @@ func TestNamesOfGroups(t *testing.T) {
 	a.joined(addr(group), 1)
 	c.must("groups list --group "+group, "camera & street")
 	a.waitEvent(`"action":"joined"`, `"group":"239.5.5.5"`, `"group_name":"camera \u0026 street"`)
+	c.must("top --batch --interval 100ms --filter STREET -o json", `"group":"239.5.5.5","name":"camera \u0026 street"`)
 	info := func(name string) func(series) bool {
 		return func(s series) bool {
 			all := s.family("fanlight_group_info")

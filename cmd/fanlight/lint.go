@@ -55,7 +55,8 @@ warnings, too), 2 that the plan can't be read.`,
 		Example: `  fanlight lint plan.yaml
   fanlight lint --live --strict
   fanlight lint --explain mac-alias`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              atMostOne("PLAN"),
+		ValidArgsFunction: files("yaml", "yml"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			inJSON, err := wantsJSON(o.output)
 			if err != nil {

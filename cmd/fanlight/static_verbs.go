@@ -98,7 +98,7 @@ Its packets go to its subscribers, static ones ('fanlight subscribers add') and 
 that are learnt by IGMP or MLD, and to routers; without any of them they are dropped
 as 'unregistered', even where groups that nobody joined are flooded.` + staticHelp,
 		Example: `  fanlight groups add 239.1.1.1
-  fanlight groups add ff15::1 --domain studio --vlan 100`,
+  fanlight groups add ff15::1:1 --vlan 100`,
 		Args: wantGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.Group = args[0]
@@ -117,8 +117,9 @@ func newGroupsDelete(e env) *cobra.Command {
 		Short: "Take back 'groups add', with all static subscribers of the group",
 		Long: `Delete makes a group one like every other: its static subscribers go, and what
 'groups add' did. Ports whose hosts asked for the group by IGMP or MLD stay subscribed.` + staticHelp,
-		Example: `  fanlight groups delete 239.1.1.1`,
-		Args:    wantGroup,
+		Example:           `  fanlight groups delete 239.1.1.1`,
+		Args:              wantGroup,
+		ValidArgsFunction: completeStaticGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "/v1/groups/" + url.PathEscape(args[0])
 			return v.do(cmd.Context(), e, http.MethodDelete, path, given("domain", v.Domain, "vlan", v.VLAN), nil,

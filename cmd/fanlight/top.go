@@ -53,7 +53,7 @@ func newTop(e env) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.viewName, "view", topViews[viewGroups], "what to show at first: `groups` or drops")
 	f.StringVar(&o.sort, "sort", "", "`column` to sort by at first (default: packets of groups, lost of drops)")
-	f.StringVar(&o.filter, "filter", "", "show only rows that contain the `text`")
+	f.StringVar(&o.filter, "filter", "", "show only rows that contain the `text`: in group, its name, domain, port or reason")
 	f.DurationVar(&o.interval, "interval", 2*time.Second, "`time` between two questions to the agent, from 100ms on")
 	f.BoolVarP(&o.batch, "batch", "b", false, "print tables, for scripts and files, and need no terminal")
 	f.IntVarP(&o.count, "count", "n", 1, "`number` of tables with --batch; 0: until stopped")

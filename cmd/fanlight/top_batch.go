@@ -21,6 +21,7 @@ type topRowJSON struct {
 	Domain      string   `json:"domain"`
 	VLAN        string   `json:"vlan,omitempty"`
 	Group       string   `json:"group"`
+	Name        string   `json:"name,omitempty"`
 	Interface   string   `json:"interface,omitempty"`
 	Reason      string   `json:"reason,omitempty"`
 	Sources     *int     `json:"sources,omitempty"`
@@ -37,7 +38,7 @@ func writeTopJSON(w io.Writer, t *topTable, v topView, rows []*topRow) error {
 	frame := topFrame{Time: t.last.time, View: topViews[v], Rows: []topRowJSON{}}
 	for _, r := range rows {
 		row := topRowJSON{
-			Domain: r.domain, VLAN: r.vlan, Group: r.group, Interface: r.port, Reason: r.reason, Lost: r.lost, TotalLost: r.totalLost,
+			Domain: r.domain, VLAN: r.vlan, Group: r.group, Name: r.called, Interface: r.port, Reason: r.reason, Lost: r.lost, TotalLost: r.totalLost,
 		}
 		if v == viewGroups {
 			bits := r.megabits * 1e6

@@ -47,8 +47,8 @@ func (d *topDetailPane) lines(m *topModel) []string {
 }
 
 func (d *topDetailPane) all(m *topModel) []string {
-	lines := []string{"", titleStyle.Render(field(d.of.name()+"  domain "+orDash(d.of.domain), m.width, true))}
 	row := m.table.groups[d.of]
+	lines := []string{"", titleStyle.Render(field(d.title(row), m.width, true))}
 	if row == nil {
 		return append(lines, "", "  it is gone: nobody joins it, and nobody sends to it")
 	}
@@ -60,6 +60,15 @@ func (d *topDetailPane) all(m *topModel) []string {
 	lines = append(lines, d.sources(m.width)...)
 	lines = append(lines, d.subscribers(m.width)...)
 	return append(lines, d.losses(m)...)
+}
+
+// title says which group it is. row is nil if it is gone.
+func (d *topDetailPane) title(row *topRow) string {
+	title := d.of.name() + "  domain " + orDash(d.of.domain)
+	if row != nil && row.called != "" {
+		title += "  " + row.called
+	}
+	return title
 }
 
 func trendLine(name string, t *trend, now float64, width int) string {

@@ -16,6 +16,7 @@ type topKey struct {
 // topRow is a group, or what a group lost for one reason, between two answers.
 type topRow struct {
 	topKey
+	called               string     // the name of the group; empty: it has none
 	address              netip.Addr // of the group; invalid if policy shows something else
 	sources, subscribers int
 	packets, megabits    float64 // per second
@@ -72,6 +73,7 @@ func (t *topTable) update(a topAnswer) {
 	groups := make(map[topKey]*topRow, len(next.groups))
 	for k, now := range next.groups {
 		row := rowOf(t.groups, k)
+		row.called = now.Name
 		row.count(last.groups[k], now, seconds)
 		if !first {
 			row.packetTrend.add(row.packets)
@@ -83,6 +85,7 @@ func (t *topTable) update(a topAnswer) {
 	losses := make(map[topKey]*topRow, len(next.losses))
 	for k, now := range next.losses {
 		row := rowOf(t.losses, k)
+		row.called = next.nameOf(k)
 		row.lost, row.totalLost = perSecond(last.losses[k], now, seconds), now
 		if !first {
 			row.lostTrend.add(row.lost)
@@ -100,6 +103,9 @@ func rowOf(rows map[topKey]*topRow, k topKey) *topRow {
 	address, _ := netip.ParseAddr(k.group) // the zero Addr is what a pseudonym gets
 	return &topRow{topKey: k, address: address}
 }
+
+// nameOf is what the group of the key is called.
+func (t *topTotals) nameOf(k topKey) string { return t.groups[k.ofGroup()].Name }
 
 func (r *topRow) count(then, now topGroup, seconds float64) {
 	r.sources, r.subscribers = now.Sources, now.Subscribers
@@ -173,12 +179,12 @@ func (k topKey) ofGroup() topKey { return topKey{domain: k.domain, vlan: k.vlan,
 
 // holds reports whether a name in the row contains the text; small and capital
 // letters are alike.
-func (k *topKey) holds(text string) bool {
+func (r *topRow) holds(text string) bool {
 	if text == "" {
 		return true
 	}
 	text = strings.ToLower(text)
-	for _, name := range []string{k.name(), k.domain, k.port, k.reason} {
+	for _, name := range []string{r.name(), r.called, r.domain, r.port, r.reason} {
 		if strings.Contains(strings.ToLower(name), text) {
 			return true
 		}

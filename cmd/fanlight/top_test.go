@@ -19,9 +19,9 @@ var topBegan = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 // topAnswerAt is what an agent answers after so many seconds.
 func topAnswerAt(s uint64) topAnswer {
 	return topAnswer{Time: topBegan.Add(time.Duration(s) * time.Second), Groups: []topGroup{
-		{Domain: "lab", Group: "233.252.0.1", Sources: 2, Subscribers: 3, Packets: 1000 * s, Bytes: 1_400_000 * s, Copies: 3000 * s,
+		{Domain: "lab", Group: "233.252.0.1", Name: "MCAST-TEST-NET", Sources: 2, Subscribers: 3, Packets: 1000 * s, Bytes: 1_400_000 * s, Copies: 3000 * s,
 			Losses: []topLoss{{Interface: "p-tv", Reason: "backlog_full", Packets: 30 * s * s}, {Reason: "wrong_source", Packets: 7}}},
-		{Domain: "lab", VLAN: "7", Group: "ff15::1:1", Sources: 1, Subscribers: 1, Packets: 20 * s, Bytes: 2000 * s, Copies: 20 * s},
+		{Domain: "lab", VLAN: "7", Group: "ff15::1:1", Name: "Lipsync", Sources: 1, Subscribers: 1, Packets: 20 * s, Bytes: 2000 * s, Copies: 20 * s},
 		{Domain: "lab", Group: "233.252.0.20", Subscribers: 40},
 		{Domain: "lab", Group: "ff3e:30:2001:db8:85a3:8a2e:370:7334", Sources: 1, Packets: 2_500_000 * s, Bytes: 2_500_000_000 * s, Losses: []topLoss{{Reason: "unregistered", Packets: 2_500_000 * s}}},
 	}}
@@ -166,6 +166,8 @@ func TestTopSorts(t *testing.T) {
 		{[]string{"left", "left"}, []string{one, six, long, twenty}},            // sources
 		{[]string{"right", "right", "right"}, []string{one, six, twenty, long}}, // fan-out
 		{[]string{"9"}, []string{long, one, six, twenty}},                       // TREND sorts nothing
+		{[]string{"/", "l", "i", "p", "S", "enter"}, []string{six}},             // by the name
+		{[]string{"tab", "/", "t", "e", "s", "t", "enter"}, []string{one, one}},
 		{[]string{"tab"}, []string{long, one, one}},
 		{[]string{"tab", "g", "/", "2", "5", "2", "enter"}, []string{one, twenty}},
 		{[]string{"/", "2", "5", "2", "enter", "esc"}, []string{long, one, six, twenty}},

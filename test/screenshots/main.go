@@ -34,7 +34,7 @@ const (
 	lookWindow = "look"
 	enter      = "Enter"
 	rows       = 24
-	columns    = 100
+	columns    = 104
 )
 
 // The tour. A step that leaves a program on the screen is followed by one that
@@ -44,13 +44,16 @@ var tour = []step{
 	{"", lookWindow, []string{"export FANLIGHT_SOCKET=/run/fanlight/fl-demo.sock", enter}, `FANLIGHT`},
 	{"groups", lookWindow, []string{"bin/fanlight groups list", enter}, `ff15::1:1 .*`},
 	{"subscribers", lookWindow, []string{"bin/fanlight subscribers list --group 239.1.1.1", enter}, `p-igmpv3`},
+	{"show", lookWindow, []string{"bin/fanlight groups show 239.1.1.1", enter}, `(?s)p-igmpv3.*FAILED COPIES.*# ?$`},
 	{"top", lookWindow, []string{"bin/fanlight top --interval 1s", enter}, `239\.1\.1\.1 .*[▁-█]{8}`},
 	{"", lookWindow, []string{"q"}, `# ?$`},
+	{"observe", lookWindow, []string{"bin/fanlight observe --type membership --group 239.1.1.1 --last 2", enter}, `(?s)(joined.*){2}# ?$`},
 	{"break", lookWindow, []string{"ip -n fl-demo-igmpv2 link set eth0 down", enter}, `# ?$`},
 	{"drops", lookWindow, []string{"bin/fanlight top --view drops --interval 1s", enter}, `port_down +\d{3,} .*[▁-█]{5}`},
 	{"group", lookWindow, []string{enter}, `(?s)192\.0\.2\.1 +\d{3,} .*What helps:`},
 	{"", lookWindow, []string{"q"}, `# ?$`},
 	{"explain", lookWindow, []string{"bin/fanlight explain port_down", enter}, `What helps`},
+	{"doctor", lookWindow, []string{"bin/fanlight doctor --group 239.1.1.1 --netns fl-demo-igmpv2", enter}, `(?s)link_down.*not everything is well.*# ?$`},
 	{"", lookWindow, []string{"ip -n fl-demo-igmpv2 link set eth0 up", enter}, `# ?$`},
 	{"books", demoWindow, []string{"C-c"}, `(?s)Summary after.*events: .*# ?$`},
 }
