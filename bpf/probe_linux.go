@@ -37,6 +37,7 @@ func Probe() []Facility {
 		{"program replicate", probeProgram("replicate", loadReplicate), "nothing is forwarded", true},
 		{"program consume_copied", probeProgram("consume_copied", loadConsume), "nothing is forwarded", true},
 		{"program forget", probeProgram("forget", loadForget), "silent streams would stay counted forever", true},
+		{"program watch", probeProgram("watch", loadWatch), "nothing is observed without forwarding", false},
 		{"batch reads of maps", explain(probeBatch()), "no counter can be read (Linux 5.6)", true},
 		{"tcx", explain(probeTCX()), "programs attach by clsact instead; copied packets look no different (Linux 6.6)", false},
 		{"copy-loss tracer", probeCopyLoss(), "lost copies are counted without their precise reason", false},
