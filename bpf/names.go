@@ -67,8 +67,8 @@ var tableNames = [...]string{
 }
 
 var directionNames = [...]string{
-	wireDirectionDIRECTION_IN:  "in",
-	wireDirectionDIRECTION_OUT: "out",
+	wireDirectionDIRECTION_IN:  "receive",
+	wireDirectionDIRECTION_OUT: "transmit",
 }
 
 var watchOutcomeNames = [...]string{

@@ -36,7 +36,10 @@ var watchPoints = []watchPoint{
 // program returns the one for a direction; ethernet says whether frames on the
 // interface begin with an Ethernet header.
 func (w *Watch) program(d Direction, ethernet bool) *ebpf.Program {
-	name := "watch_" + d.String()
+	name := "watch_in"
+	if d == Out {
+		name = "watch_out"
+	}
 	if !ethernet {
 		name += "_ip"
 	}

@@ -68,9 +68,10 @@ func (r *watchRig) counted(t testing.TB) map[string]Watched {
 	t.Helper()
 	got := map[string]Watched{}
 	err := r.w.Read(func(k WatchKey, w *Watched) {
-		name := fmt.Sprintf("%s %s%s>%s", k.Direction, prefixed(k.VLAN), k.Source, k.Group)
+		way := [...]string{In: "in", Out: "out"}[k.Direction]
+		name := fmt.Sprintf("%s %s%s>%s", way, prefixed(k.VLAN), k.Source, k.Group)
 		if !k.Group.IsValid() {
-			name = k.Direction.String() + " other"
+			name = way + " other"
 		}
 		if w.Packets > 0 {
 			got[name] = *w
