@@ -20,8 +20,9 @@ var allowed = map[string][]string{
 	"bytesize":     {},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
-	"collector":    {"bpf", "snoop", "redact", "bytesize"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector"},
+	"observe":      {"bpf", "snoop", "redact"},
+	"collector":    {"bpf", "snoop", "redact", "bytesize", "observe"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector", "observe"},
 }
 
 // everywhere may be imported by tests of any package.

@@ -23,6 +23,10 @@ const (
 // its stream.
 type WatchOutcome uint8
 
+// WatchTableFull: a stream found no room, and its packet was counted to the
+// interface's entry for all.
+const WatchTableFull = WatchOutcome(wireWatchOutcomeWATCH_TABLE_FULL)
+
 // A Table is a kernel table that can be full.
 type Table uint8
 
