@@ -105,7 +105,10 @@ func (w *Watch) detach(ifindex uint32) error {
 		errs = append(errs, l.Close())
 	}
 	if _, there := w.links[ifindex]; there && w.hook == hookClsact {
-		errs = append(errs, RemoveWatchFilters(ifindex))
+		if at, err := netlink.LinkByIndex(int(ifindex)); err == nil {
+			_, _, err := removeWatchFilters(at)
+			errs = append(errs, err)
+		}
 	}
 	delete(w.links, ifindex)
 	return errors.Join(append(errs,
@@ -135,19 +138,31 @@ func isWatch(f netlink.Filter) bool {
 	return ok && strings.HasPrefix(b.Name, watchName) && b.Priority == watchPriority
 }
 
-// RemoveWatchFilters removes the clsact filters that an observer has, or left
-// behind when it was killed, and the qdisc if nobody else uses it. An interface
-// without any is no error.
+// RemoveWatchFilters removes the clsact filters that an observer left behind when
+// it was killed, and the qdisc if nobody else uses it. An interface without any is
+// no error. To remove the qdisc costs packets that are being sent, so an observer
+// that stops leaves it.
 func RemoveWatchFilters(ifindex uint32) error {
 	at, err := netlink.LinkByIndex(int(ifindex))
 	if err != nil {
 		return nil // gone, and its filters with it
 	}
-	removed, others := 0, 0
+	removed, others, err := removeWatchFilters(at)
+	if err != nil || removed == 0 || others > 0 {
+		return err
+	}
+	if err := netlink.QdiscDel(clsactOf(ifindex)); err != nil && !isGone(err) {
+		return fmt.Errorf("remove clsact from %s: %w", at.Attrs().Name, err)
+	}
+	return nil
+}
+
+// removeWatchFilters returns how many there were, and how many of other programs.
+func removeWatchFilters(at netlink.Link) (removed, others int, err error) {
 	for _, p := range watchPoints {
 		filters, err := netlink.FilterList(at, p.parent)
 		if err != nil {
-			return nil // no clsact
+			return removed, others, nil // no clsact
 		}
 		for _, f := range filters {
 			if !isWatch(f) {
@@ -155,16 +170,10 @@ func RemoveWatchFilters(ifindex uint32) error {
 				continue
 			}
 			if err := netlink.FilterDel(f); err != nil && !isGone(err) {
-				return fmt.Errorf("remove filter from %s: %w", at.Attrs().Name, err)
+				return removed, others, fmt.Errorf("remove filter from %s: %w", at.Attrs().Name, err)
 			}
 			removed++
 		}
 	}
-	if removed == 0 || others > 0 {
-		return nil
-	}
-	if err := netlink.QdiscDel(clsactOf(ifindex)); err != nil && !isGone(err) {
-		return fmt.Errorf("remove clsact from %s: %w", at.Attrs().Name, err)
-	}
-	return nil
+	return removed, others, nil
 }
