@@ -2,7 +2,6 @@ package observe
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -26,12 +25,9 @@ const (
 	mdbaEntryInfo  = 1
 	mdbEntrySource = 4
 
-	attrTypeMask   = 0x3fff // NLA_TYPE_MASK
 	sizeofPortMsg  = 8      // struct br_port_msg
 	sizeofMDBEntry = 28     // struct br_mdb_entry
 )
-
-var errShort = errors.New("a netlink message is too short")
 
 // readBridges reads the group databases of all bridges of the thread's namespace.
 func readBridges() ([]bridgeEntry, error) {
@@ -58,9 +54,9 @@ func appendBridge(all []bridgeEntry, m []byte) ([]bridgeEntry, error) {
 		return all, errShort
 	}
 	bridge := binary.NativeEndian.Uint32(m[4:])
-	err := eachAttr(m[sizeofPortMsg:], mdbaMDB, func(table []byte) error {
-		return eachAttr(table, mdbaEntry, func(entry []byte) error {
-			return eachAttr(entry, mdbaEntryInfo, func(info []byte) error {
+	err := eachOf(m[sizeofPortMsg:], mdbaMDB, func(table []byte) error {
+		return eachOf(table, mdbaEntry, func(entry []byte) error {
+			return eachOf(entry, mdbaEntryInfo, func(info []byte) error {
 				e, ok, err := parseBridgeEntry(info)
 				if ok {
 					e.bridge = bridge
@@ -88,7 +84,7 @@ func parseBridgeEntry(info []byte) (e bridgeEntry, ok bool, err error) {
 	default:
 		return e, false, nil
 	}
-	err = eachAttr(info[sizeofMDBEntry:], mdbEntrySource, func(value []byte) error {
+	err = eachOf(info[sizeofMDBEntry:], mdbEntrySource, func(value []byte) error {
 		var whole bool
 		if e.source, whole = netip.AddrFromSlice(value); !whole {
 			return errShort
@@ -98,19 +94,3 @@ func parseBridgeEntry(info []byte) (e bridgeEntry, ok bool, err error) {
 	return e, err == nil, err
 }
 
-// eachAttr calls visit with the value of each attribute of a type.
-func eachAttr(b []byte, typ uint16, visit func(value []byte) error) error {
-	attrs, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return err
-	}
-	for _, a := range attrs {
-		if a.Attr.Type&attrTypeMask != typ {
-			continue
-		}
-		if err := visit(a.Value); err != nil {
-			return err
-		}
-	}
-	return nil
-}

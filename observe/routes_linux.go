@@ -58,14 +58,8 @@ func parseRoute(m []byte) (r route, ok bool, err error) {
 	if m[0] != familyIPMR && m[0] != familyIP6MR {
 		return r, false, nil
 	}
-	attrs, err := nl.ParseRouteAttr(m[unix.SizeofRtMsg:])
-	if err != nil {
+	if err := eachAttr(m[unix.SizeofRtMsg:], r.set); err != nil {
 		return r, false, err
-	}
-	for _, a := range attrs {
-		if err := r.set(a.Attr.Type&attrTypeMask, a.Value); err != nil {
-			return r, false, err
-		}
 	}
 	return r, r.group.IsValid(), nil
 }
