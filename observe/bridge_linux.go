@@ -25,8 +25,8 @@ const (
 	mdbaEntryInfo  = 1
 	mdbEntrySource = 4
 
-	sizeofPortMsg  = 8      // struct br_port_msg
-	sizeofMDBEntry = 28     // struct br_mdb_entry
+	sizeofPortMsg  = 8  // struct br_port_msg
+	sizeofMDBEntry = 28 // struct br_mdb_entry
 )
 
 // readBridges reads the group databases of all bridges of the thread's namespace.
@@ -93,4 +93,3 @@ func parseBridgeEntry(info []byte) (e bridgeEntry, ok bool, err error) {
 	})
 	return e, err == nil, err
 }
-

@@ -170,6 +170,7 @@ func apiHandler(a *collector.Agent, p *redact.Policy) http.Handler {
 	v := viewer{a, p}
 	mux.HandleFunc("GET /v1/groups", v.groups)
 	mux.HandleFunc("GET /v1/subscribers", v.subscribers)
+	mux.HandleFunc("GET /v1/observed", v.observed)
 	return mux
 }
 
