@@ -327,7 +327,8 @@ static __always_inline int may_be_multicast(struct __sk_buff *skb, __be16 proto,
 	} else if (!is_vlan(proto)) {
 		return 0;
 	}
-	pull_headers(skb);
+	if (skb->len > end - data)
+		pull_headers(skb);
 	return 1;
 }
 
@@ -336,21 +337,27 @@ static __always_inline int watch_ethernet(struct __sk_buff *skb,
 {
 	struct packet packet = {}, *p = &packet;
 	struct ethhdr *eth = (void *)(long)skb->data;
+	int found;
 
 	if ((void *)(eth + 1) > (void *)(long)skb->data_end ||
 	    !may_be_multicast(skb, eth->h_proto, sizeof(*eth)))
 		return ACT_NEXT;
-	return watch(skb, p, parse_frame(skb, p), direction);
+	found = parse_frame(skb, (void *)(long)skb->data,
+			    (void *)(long)skb->data_end, p);
+	return watch(skb, p, found, direction);
 }
 
 static __always_inline int watch_ip(struct __sk_buff *skb, __u32 direction)
 {
 	struct packet packet = {}, *p = &packet;
 	__be16 proto = skb->protocol;
+	int found;
 
 	if (!may_be_multicast(skb, proto, 0))
 		return ACT_NEXT;
-	return watch(skb, p, parse_ip(skb, proto, p), direction);
+	found = parse_ip(skb, (void *)(long)skb->data,
+			 (void *)(long)skb->data_end, proto, p);
+	return watch(skb, p, found, direction);
 }
 
 SEC("tc")
