@@ -259,29 +259,34 @@ func TestWatchChanges(t *testing.T) {
 // reading after it alone.
 func TestWatchPeaks(t *testing.T) {
 	r := newWatchRig(t, WatchOptions{})
-	frame := bpftest.UDP("10.0.0.1", "239.1.1.1", "").Bytes()
-	const burst = 50
-	// Repeats follow each other within microseconds.
-	run := ebpf.RunOptions{Data: frame, Repeat: burst, Context: skbContext{Ifindex: r.pair.Index()}}
-	if _, err := r.w.coll.Programs["watch_in"].Run(&run); err != nil {
-		t.Fatal(err)
+	const burst, tries = 20, 100
+	for i := range tries {
+		frame := bpftest.UDP("10.0.0.1", fmt.Sprintf("239.1.1.%d", i), "").Bytes()
+		// Repeats follow each other within microseconds, if the machine is not
+		// busy with something else.
+		run := ebpf.RunOptions{Data: frame, Repeat: burst, Context: skbContext{Ifindex: r.pair.Index()}}
+		if _, err := r.w.coll.Programs["watch_in"].Run(&run); err != nil {
+			t.Fatal(err)
+		}
+		name := fmt.Sprintf("in 10.0.0.1>239.1.1.%d", i)
+		w := r.counted(t)[name]
+		if w.Last-w.First >= time.Millisecond {
+			continue
+		}
+		want := Peaks{Packets: [2]uint64{burst, burst}, Bytes: [2]uint64{burst * uint64(len(frame)), burst * uint64(len(frame))}, Gap: w.Peaks.Gap}
+		if w.Peaks != want {
+			t.Errorf("peaks %+v, want %+v", w.Peaks, want)
+		}
+		if w := r.counted(t)[name]; w.Peaks != (Peaks{}) || w.Packets != burst {
+			t.Errorf("the next reading holds peaks %+v and %d packets, want none and %d", w.Peaks, w.Packets, burst)
+		}
+		r.run(t, "watch_in", frame, nil)
+		if w := r.counted(t)[name]; w.Peaks.Packets[0] > burst+1 || w.Peaks.Packets[0] == 0 || w.Peaks.Gap == 0 {
+			t.Errorf("after one more packet: %+v", w.Peaks)
+		}
+		return
 	}
-	name := "in 10.0.0.1>239.1.1.1"
-	w := r.counted(t)[name]
-	if spent := w.Last - w.First; spent >= time.Millisecond {
-		t.Skipf("this machine took %v for %d packets", spent, burst)
-	}
-	want := Peaks{Packets: [2]uint64{burst, burst}, Bytes: [2]uint64{burst * uint64(len(frame)), burst * uint64(len(frame))}, Gap: w.Peaks.Gap}
-	if w.Peaks != want {
-		t.Errorf("peaks %+v, want %+v", w.Peaks, want)
-	}
-	if w := r.counted(t)[name]; w.Peaks != (Peaks{}) || w.Packets != burst {
-		t.Errorf("the next reading holds peaks %+v and %d packets, want none and %d", w.Peaks, w.Packets, burst)
-	}
-	r.run(t, "watch_in", frame, nil)
-	if w := r.counted(t)[name]; w.Peaks.Packets[0] > burst+1 || w.Peaks.Packets[0] == 0 || w.Peaks.Gap == 0 {
-		t.Errorf("after one more packet: %+v", w.Peaks)
-	}
+	t.Errorf("this machine never handled %d packets within a millisecond", burst)
 }
 
 // TestWatchGaps: every packet but the first has one gap, and the sum of gaps is
