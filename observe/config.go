@@ -99,40 +99,53 @@ func (c Config) table() int {
 	return c.Table
 }
 
-// silence returns after how long without a packet a group is silent; 0 means
-// never. Link-local groups, of neighbour discovery and routing, are never told
-// of unless a prefix names them.
-func (c SilenceConfig) of(group netip.Addr) time.Duration {
-	best, length := c.fallback(group), -1
-	for text, d := range c.Groups {
-		p, err := netip.ParsePrefix(text)
-		if err == nil && p.Contains(group) && p.Bits() > length {
-			best, length = d, p.Bits()
-		}
-	}
-	return best
+// limits are a SilenceConfig, ready for use.
+type limits struct {
+	byDefault time.Duration
+	prefixes  []prefixLimit // longest first
 }
 
-func (c SilenceConfig) fallback(group netip.Addr) time.Duration {
-	switch {
-	case isLinkLocal(group):
-		return 0
-	case c.Default == 0:
-		return defaultSilence
-	default:
-		return c.Default
+type prefixLimit struct {
+	prefix netip.Prefix
+	limit  time.Duration
+}
+
+// limits of a configuration that is valid.
+func (c SilenceConfig) limits() limits {
+	l := limits{byDefault: c.Default}
+	if c.Default == 0 {
+		l.byDefault = defaultSilence
 	}
+	for text, d := range c.Groups {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			l.prefixes = append(l.prefixes, prefixLimit{p, d})
+		}
+	}
+	slices.SortFunc(l.prefixes, func(a, b prefixLimit) int { return b.prefix.Bits() - a.prefix.Bits() })
+	return l
+}
+
+// of returns after how long without a packet a group is silent; 0 means never.
+// Link-local groups, of neighbour discovery and routing, are never told of
+// unless a prefix names them.
+func (l limits) of(group netip.Addr) time.Duration {
+	for _, p := range l.prefixes {
+		if p.prefix.Contains(group) {
+			return p.limit
+		}
+	}
+	if isLinkLocal(group) {
+		return 0
+	}
+	return l.byDefault
 }
 
 // shortest returns the least threshold.
-func (c SilenceConfig) shortest() time.Duration {
-	least := c.Default
-	if least == 0 {
-		least = defaultSilence
-	}
-	for _, d := range c.Groups {
-		if d > 0 {
-			least = min(least, d)
+func (l limits) shortest() time.Duration {
+	least := l.byDefault
+	for _, p := range l.prefixes {
+		if p.limit > 0 {
+			least = min(least, p.limit)
 		}
 	}
 	return least

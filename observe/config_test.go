@@ -40,11 +40,11 @@ func TestSilenceByLongestPrefix(t *testing.T) {
 		"ff02::1":    0,
 		"ff15::1":    5 * time.Second,
 	} {
-		if got := c.of(addr(group)); got != want {
+		if got := c.limits().of(addr(group)); got != want {
 			t.Errorf("%s: %v, want %v", group, got, want)
 		}
 	}
-	if got := (SilenceConfig{}).of(addr("239.1.1.1")); got != defaultSilence {
+	if got := (SilenceConfig{}).limits().of(addr("239.1.1.1")); got != defaultSilence {
 		t.Errorf("by default %v", got)
 	}
 }

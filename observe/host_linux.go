@@ -28,7 +28,7 @@ func (o *Observer) readHost(ctx context.Context) error {
 		case <-timer.C:
 		}
 		if err := o.LookAtHost(); err != nil {
-			o.countFailure("read", err)
+			o.countFailure("read", "", err)
 		}
 		timer.Reset(hostInterval)
 	}

@@ -50,7 +50,7 @@ func (o *Observer) LinkChanged(l netlink.Link) {
 	o.mu.Lock()
 	o.place(l)
 	i, wanted := o.interfaces[index], o.cfg.Wants(name)
-	if o.closed {
+	if o.closed || o.refused[index] {
 		wanted = false
 	}
 	if i != nil && wanted && i.name != name {
@@ -92,7 +92,7 @@ func (o *Observer) clean(index uint32) {
 		return
 	}
 	if err := o.deps.Do(func() error { return bpf.RemoveWatchFilters(index) }); err != nil {
-		o.countFailure("attach", err)
+		o.countFailure("attach", "", err)
 	}
 }
 
@@ -117,7 +117,10 @@ func (o *Observer) attach(l netlink.Link) {
 	index, name := uint32(l.Attrs().Index), l.Attrs().Name
 	ethernet, err := beginsWithEthernet(l)
 	if err != nil {
-		o.countFailure("unsupported_device", fmt.Errorf("observe %s: %w", name, err))
+		o.mu.Lock()
+		o.refused[index] = true // told once
+		o.mu.Unlock()
+		o.countFailure("unsupported_device", name, err)
 		return
 	}
 	o.mu.Lock()
@@ -127,7 +130,7 @@ func (o *Observer) attach(l netlink.Link) {
 		o.mu.Lock()
 		delete(o.interfaces, index)
 		o.mu.Unlock()
-		o.countFailure("attach", fmt.Errorf("observe %s: %w", name, err))
+		o.countFailure("attach", name, err)
 		return
 	}
 	o.deps.Log.Info("interface observed", "interface", name)
@@ -145,6 +148,7 @@ func (o *Observer) LinkRemoved(index uint32) {
 	defer o.mu.Unlock()
 	delete(o.names, index)
 	delete(o.positions, index)
+	delete(o.refused, index)
 }
 
 // detach stops to observe an interface. What was counted on it goes with it.
@@ -163,7 +167,7 @@ func (o *Observer) detach(index uint32) {
 	}
 	o.mu.Unlock()
 	if err := o.deps.Do(func() error { return o.watch.Detach(index) }); err != nil {
-		o.countFailure("attach", fmt.Errorf("stop observing %s: %w", i.name, err))
+		o.countFailure("attach", i.name, err)
 	}
 	o.deps.Log.Info("interface no longer observed", "interface", i.name)
 }

@@ -45,10 +45,12 @@ type Observer struct {
 
 	mu         sync.Mutex // guards what follows
 	cfg        Config
+	limits     limits
 	interfaces map[uint32]*iface
 	streams    map[bpf.WatchKey]*stream
 	positions  map[uint32]position // of all interfaces that don't stand alone
 	names      map[uint32]string   // of all interfaces
+	refused    map[uint32]bool     // interfaces that can't be observed
 	host       hostTables
 	failures   map[string]uint64
 	closed     bool
@@ -59,11 +61,12 @@ type Observer struct {
 // that exist, and Run; and Close in the end. cfg must be valid.
 func Open(cfg Config, deps Deps) (*Observer, error) {
 	o := &Observer{
-		deps: deps, cfg: cfg,
+		deps: deps, cfg: cfg, limits: cfg.Silence.limits(),
 		interfaces: map[uint32]*iface{},
 		streams:    map[bpf.WatchKey]*stream{},
 		positions:  map[uint32]position{},
 		names:      map[uint32]string{},
+		refused:    map[uint32]bool{},
 		failures:   map[string]uint64{},
 		series:     seriesTable{live: map[seriesKey]*liveSeries{}},
 	}
@@ -108,7 +111,10 @@ func (o *Observer) Accepts(cfg Config) error {
 // keep their counts.
 func (o *Observer) Reload(cfg Config, links []netlink.Link) {
 	o.mu.Lock()
-	o.cfg = cfg
+	o.cfg, o.limits = cfg, cfg.Silence.limits()
+	for k, s := range o.streams {
+		o.classify(k, s)
+	}
 	o.mu.Unlock()
 	o.Sync(links)
 }
@@ -132,7 +138,7 @@ const (
 func (o *Observer) pace() time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return min(slowestLook, max(fastestLook, o.cfg.Silence.shortest()/4))
+	return min(slowestLook, max(fastestLook, o.limits.shortest()/4))
 }
 
 // follow looks at the streams again and again.
@@ -146,7 +152,7 @@ func (o *Observer) follow(ctx context.Context) error {
 		case <-timer.C:
 		}
 		if err := o.Look(); err != nil {
-			o.countFailure("read", err)
+			o.countFailure("read", "", err)
 		}
 		timer.Reset(o.pace())
 	}
@@ -183,13 +189,14 @@ func (o *Observer) listen(ctx context.Context) error {
 	}
 }
 
-// countFailure notes what went wrong; observing goes on.
-func (o *Observer) countFailure(reason string, err error) {
+// countFailure notes what went wrong, on an interface if it has a name; observing
+// goes on.
+func (o *Observer) countFailure(reason, name string, err error) {
 	o.mu.Lock()
 	o.failures[reason]++
 	first := o.failures[reason] == 1
 	o.mu.Unlock()
-	if first { // the counter tells of the rest
-		o.deps.Log.Error("observing misses something", "reason", reason, "error", err)
+	if first || name != "" { // the counter tells of the rest
+		o.deps.Log.Error("observing misses something", "reason", reason, "interface", name, "error", err)
 	}
 }

@@ -17,7 +17,9 @@ type GroupKey struct {
 // stream is what is remembered of a stream between two looks at the kernel.
 type stream struct {
 	now     bpf.Watched
-	peaks   bpf.Peaks // since the last scrape
+	peaks   bpf.Peaks     // since the last scrape
+	limit   time.Duration // without a packet, until it is silent; 0: never
+	told    bool          // there are events about it
 	silent  bool
 	silence time.Duration // how long it lasted when it was last told
 }
@@ -50,11 +52,11 @@ func (o *Observer) look(now time.Duration) error {
 		s := o.streams[k]
 		if s == nil {
 			s = &stream{}
+			o.classify(k, s)
 			o.streams[k] = s
-			if k.Group.IsValid() {
-				o.tellNew(k, w, known[at(k)], active[at(k)])
-			}
-		} else if k.Group.IsValid() {
+			o.tellNew(k, s, w, known[at(k)], active[at(k)])
+			known[at(k)], active[at(k)] = true, true
+		} else {
 			o.tellChanges(k, s, w)
 		}
 		s.now = *w
@@ -91,15 +93,19 @@ func (o *Observer) event(k bpf.WatchKey, w *bpf.Watched, action string, when tim
 // wall turns a kernel time into one of the calendar.
 func wall(at time.Duration) time.Time { return time.Now().Add(at - bpf.Now()) }
 
-// told reports whether there are events about the group.
-func (o *Observer) told(group netip.Addr) bool {
-	return o.cfg.Silence.of(group) > 0 || !isLinkLocal(group)
+// classify says what is told of a stream. Of an entry for all there is nothing.
+func (o *Observer) classify(k bpf.WatchKey, s *stream) {
+	if !k.Group.IsValid() {
+		return
+	}
+	s.limit = o.limits.of(k.Group)
+	s.told = s.limit > 0 || !isLinkLocal(k.Group)
 }
 
 // tellNew tells of a stream's first packet: of a new group, or of another source
 // beside or after those that it had.
-func (o *Observer) tellNew(k bpf.WatchKey, w *bpf.Watched, known, active bool) {
-	if !o.told(k.Group) {
+func (o *Observer) tellNew(k bpf.WatchKey, s *stream, w *bpf.Watched, known, active bool) {
+	if !s.told {
 		return
 	}
 	action := "first"
@@ -114,7 +120,7 @@ func (o *Observer) tellNew(k bpf.WatchKey, w *bpf.Watched, known, active bool) {
 
 // tellChanges compares what was with what is.
 func (o *Observer) tellChanges(k bpf.WatchKey, s *stream, w *bpf.Watched) {
-	if !o.told(k.Group) {
+	if !s.told {
 		return
 	}
 	if n := w.TTLChanges - s.now.TTLChanges; n > 0 {
@@ -137,9 +143,8 @@ func (o *Observer) tellChanges(k bpf.WatchKey, s *stream, w *bpf.Watched) {
 
 // tellSilence tells once that nothing came for as long as the group may be quiet.
 func (o *Observer) tellSilence(k bpf.WatchKey, s *stream, now time.Duration) {
-	limit := o.cfg.Silence.of(k.Group)
 	quiet := now - s.now.Last
-	if !k.Group.IsValid() || limit == 0 || quiet <= limit || s.silent {
+	if s.limit == 0 || quiet <= s.limit || s.silent {
 		return
 	}
 	s.silent, s.silence = true, quiet
@@ -155,6 +160,7 @@ func (o *Observer) forget(k bpf.WatchKey) error {
 	if err != nil {
 		return fmt.Errorf("forget: %w", err)
 	}
+	told := o.streams[k].told
 	delete(o.streams, k)
 	if !ok {
 		return nil
@@ -162,7 +168,7 @@ func (o *Observer) forget(k bpf.WatchKey) error {
 	sum := &o.interfaces[k.Ifindex].forgotten[k.Direction]
 	sum.Packets += last.Packets
 	sum.Bytes += last.Bytes
-	if o.told(k.Group) {
+	if told {
 		o.deps.Tell(o.event(k, &last, "ended", last.Last))
 	}
 	return nil
