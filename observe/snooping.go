@@ -55,8 +55,9 @@ func (o *Observer) advance(now time.Duration) {
 	}
 }
 
-// tellMembership passes on what a table noticed. On a port that a domain
-// forwards for, the domain tells it.
+// tellMembership passes on what a table noticed, but for memberships in link-local
+// groups, which every host has. On a port that a domain forwards for, the domain
+// tells it.
 func (o *Observer) tellMembership(i *iface) {
 	i.table.TakeDirty()
 	i.table.TakeChangedMembers()
@@ -64,7 +65,7 @@ func (o *Observer) tellMembership(i *iface) {
 	i.table.TakeDirtyRouters()
 	i.table.TakeTransmit() // none: it never asks
 	for _, e := range i.table.TakeEvents() {
-		if o.deps.IsPort != nil && o.deps.IsPort(i.index) {
+		if isLinkLocal(e.Group) && o.limits.of(e.Group) == 0 || o.deps.IsPort != nil && o.deps.IsPort(i.index) {
 			continue
 		}
 		ev := bpf.Event{

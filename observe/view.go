@@ -150,7 +150,7 @@ func (o *Observer) streamView(k bpf.WatchKey, s *stream) StreamView {
 	w := o.total(k, s)
 	v := StreamView{
 		Interface: o.nameOf(k.Ifindex), Direction: k.Direction.String(), VLAN: k.VLAN, Group: k.Group, Source: k.Source,
-		Packets: w.Packets, Bytes: w.Bytes, Silent: s.silent, TTL: w.TTL, DSCP: w.DSCP, LongestGap: s.peaks.Gap,
+		Packets: w.Packets, Bytes: w.Bytes, Silent: s.silent, TTL: w.TTL, DSCP: w.DSCP, LongestGap: s.peaks.Gap, Gaps: []GapView{},
 	}
 	if w.First > 0 {
 		v.FirstSeen, v.LastSeen = wall(w.First), wall(w.Last)

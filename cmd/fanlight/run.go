@@ -375,7 +375,11 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 				return err
 			}
 		}
-		log.Info("forwarding", "metrics", s.metricsAddress())
+		doing := "forwarding"
+		if len(cfg.Domains) == 0 {
+			doing = "observing"
+		}
+		log.Info(doing, "metrics", s.metricsAddress())
 		return nil
 	})
 	g.Go(func() error {
