@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -37,5 +38,23 @@ func BenchmarkWatch(b *testing.B) {
 		b.Run(row.name, func(b *testing.B) {
 			b.ReportMetric(float64(perPacket(b, row.prog, row.frame.Bytes()).Nanoseconds()), "ns/packet")
 		})
+	}
+}
+
+// BenchmarkWatchRead says what one reading of many streams costs.
+func BenchmarkWatchRead(b *testing.B) {
+	const streams = 10000
+	r := newWatchRig(b, WatchOptions{})
+	for i := range streams {
+		r.run(b, "watch_in", bpftest.UDP("10.0.0.1", fmt.Sprintf("239.1.%d.%d", i/250, i%250), "").Bytes(), nil)
+	}
+	for b.Loop() {
+		n := 0
+		if err := r.w.Read(func(WatchKey, *Watched) { n++ }); err != nil {
+			b.Fatal(err)
+		}
+		if n != streams+2 {
+			b.Fatalf("%d entries read, want %d", n, streams+2)
+		}
 	}
 }

@@ -105,6 +105,44 @@ func TestObserveTellsWhatChanges(t *testing.T) {
 	}
 }
 
+// Who sends to a group is followed: another source beside the first, one after all
+// were silent, and a remarked one.
+func TestObserveSources(t *testing.T) {
+	n := newNet(t, "pub")
+	a := startObserver(t, n.Switch().Name(), `"p-*"`, "default: 400ms")
+	group := addr("239.14.0.1")
+	c := rawSender(t, n.Host("pub"))
+	from := func(source string, tos byte) {
+		udp := frame.UDP{SrcPort: 4000, DstPort: 5000}.Wrap(addr(source), group, lab.Payload(1, 0, 100))
+		b := frame.Ethernet{Dst: frame.GroupMAC(group), Src: macOf(n.Host("pub"))}.Wrap(frame.Packet(addr(source), group, frame.ProtocolUDP, udp))
+		b[15] = tos
+		sendFrames(t, c, b)
+	}
+	from("10.9.0.1", 0)
+	a.waitEvent(`"action":"first"`, `"source":"10.9.0.1"`)
+	from("10.9.0.1", 0xb8)
+	a.waitEvent(`"action":"dscp_changed"`, `"source":"10.9.0.1"`, `"dscp":46`)
+	deadline := time.Now().Add(patience)
+	for added := 2; ; added++ { // the first one must not have fallen silent meanwhile
+		from("10.9.0.1", 0xb8)
+		from(fmt.Sprintf("10.9.0.%d", added), 0)
+		a.waitEvent(`"kind":"stream"`, fmt.Sprintf(`"source":"10.9.0.%d"`, added))
+		if lines, err := os.ReadFile(a.events); err != nil {
+			t.Fatal(err)
+		} else if strings.Contains(string(lines), `"source_added"`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no source was told to be added")
+		}
+	}
+	a.wait("all are silent", func(s series) bool {
+		return s[`fanlight_observed_sources{interface="p-pub",direction="receive",group="239.14.0.1"}`] == 0
+	})
+	from("10.9.1.1", 0)
+	a.waitEvent(`"action":"source_changed"`, `"source":"10.9.1.1"`)
+}
+
 // A burst that fits in a millisecond is the peak of both windows, for one scrape.
 func TestObservePeaks(t *testing.T) {
 	n := newNet(t, "pub")
@@ -130,9 +168,15 @@ func TestObservePeaks(t *testing.T) {
 // Forwarding and observing on the same interfaces: both count exactly, and every
 // copy arrives.
 func TestObserveBesideForwarding(t *testing.T) {
+	for _, hook := range []string{"auto", "clsact"} {
+		t.Run(hook, func(t *testing.T) { observeBesideForwarding(t, hook) })
+	}
+}
+
+func observeBesideForwarding(t *testing.T, hook string) {
 	n := newNet(t, "pub", "sub")
 	cfg, events := agentConfig(t, n)
-	a := startConfig(t, cfg+"observe: {interfaces: [\"p-*\"]}\n", events)
+	a := startConfig(t, cfg+"observe: {interfaces: [\"p-*\"]}\nhook: "+hook+"\n", events)
 	group := addr("239.8.0.1")
 	r := listen(t, n.Host("sub"), lab.ListenConfig{Group: group})
 	a.joined(group, 1)
