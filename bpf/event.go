@@ -105,7 +105,7 @@ type Event struct {
 	// Action refines the kind: replication first|fanout|periodic; drop
 	// packet|copy; membership joined|left|expired|changed|refused; querier
 	// elected|heard|replaced|lost; loss ring|queue|...; stream
-	// first|source_added|source_changed|silent|resumed|ttl_changed|dscp_changed|ended.
+	// first|source_added|source_changed|silent|resumed|ttl_changed|dscp_changed|ended|refused.
 	Action string
 	// Reason says why: a drop reason, a refusal reason, a loss reason.
 	Reason string

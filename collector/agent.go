@@ -161,7 +161,9 @@ func (a *Agent) load() (err error) {
 		Log:         a.log,
 	}
 	if a.observesOnly {
-		if err := bpf.Remove(options.Dir); err != nil { // forwarding is no longer configured
+		// Forwarding is no longer configured; and nothing is to be taken over from
+		// an observer that was killed.
+		if err := errors.Join(bpf.Remove(options.Dir), bpf.Remove(idleDir(options.Dir))); err != nil {
 			return err
 		}
 		options = idleDatapath(options)
@@ -238,7 +240,10 @@ func Detach(cfg Config) error {
 		dir = DefaultBPFFS
 	}
 	return InNamespace(cfg, func() error {
-		return errors.Join(bpf.Remove(dir), bpf.Remove(idleDir(dir)), removeObservers())
+		if err := errors.Join(bpf.Remove(dir), bpf.Remove(idleDir(dir))); err != nil {
+			return err // perhaps an agent runs
+		}
+		return removeObservers()
 	})
 }
 

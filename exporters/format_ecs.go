@@ -76,6 +76,7 @@ var ecsEvents = map[string]ecsEvent{
 	"stream.ttl_changed":     {"network", "connection"},
 	"stream.dscp_changed":    {"network", "connection"},
 	"stream.ended":           {"network", "connection end"},
+	"stream.refused":         {"network", "connection"},
 	"drop.packet":            {"network", "connection denied"},
 	"drop.copy":              {"network", "connection"},
 	"membership.joined":      {"network", "protocol start"},

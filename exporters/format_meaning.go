@@ -76,6 +76,7 @@ var meanings = map[string]meaning{
 	"stream.ttl_changed":    {"Multicast stream changed its TTL", low, false},
 	"stream.dscp_changed":   {"Multicast stream changed its DSCP", low, false},
 	"stream.ended":          {"Multicast stream ended", info, false},
+	"stream.refused":        {"Multicast streams not counted apart", medium, true},
 }
 
 func (s subject) meaning() meaning {

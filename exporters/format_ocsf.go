@@ -129,6 +129,7 @@ var ocsfClasses = map[string]ocsfClass{
 	"stream.ttl_changed":     {networkActivity, 99, 0, 0},
 	"stream.dscp_changed":    {networkActivity, 99, 0, 0},
 	"stream.ended":           {networkActivity, 2, 0, 0},
+	"stream.refused":         {networkActivity, 99, 0, 0},
 	"drop.packet":            {networkActivity, 6, 2, 6},  // traffic, denied, dropped
 	"drop.copy":              {networkActivity, 4, 1, 27}, // fail, allowed, error
 	"membership.joined":      {networkActivity, 1, 0, 0},

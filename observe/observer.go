@@ -53,6 +53,7 @@ type Observer struct {
 	refused    map[uint32]bool     // interfaces that can't be observed
 	host       hostTables
 	failures   map[string]uint64
+	full       uint64 // packets without room for their streams, as last told
 	closed     bool
 	series     seriesTable
 }

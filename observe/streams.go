@@ -77,6 +77,20 @@ func (o *Observer) look(now time.Duration) error {
 		}
 	}
 	o.advance(now)
+	return o.tellFull()
+}
+
+// tellFull tells that packets found no room for their streams since the last look.
+func (o *Observer) tellFull() error {
+	outcomes, err := o.watch.Outcomes()
+	if err != nil {
+		return err
+	}
+	n := outcomes[bpf.WatchTableFull]
+	if n > o.full {
+		o.deps.Tell(bpf.Event{Kind: bpf.KindStream, Action: "refused", Reason: "table_full", Packets: n, Suppressed: n - o.full - 1})
+	}
+	o.full = n
 	return nil
 }
 

@@ -128,3 +128,45 @@ func TestObservedAnswer(t *testing.T) {
 		t.Errorf("status %d: under profile strict the answer is %s", w.Code, body)
 	}
 }
+
+// An agent without domains takes out what an earlier one forwarded.
+func TestObserveInsteadOfForwarding(t *testing.T) {
+	n := newNet(t, "pub")
+	cfg, events := agentConfig(t, n)
+	forwarding := startConfig(t, cfg, events)
+	forwarding.end() // its datapath stays, and is not configured any more
+	_, rest, _ := strings.Cut(cfg, "\nnetns:")
+	a := startConfig(t, "observe: {interfaces: [\"p-*\"]}\nnetns:"+rest, events)
+	sent := send(t, n.Host("pub"), lab.SendConfig{Group: addr("239.15.0.1"), Count: 100})
+	page := a.scrape()
+	if got := page[observed("packets_total", "p-pub", "receive", "239.15.0.1", n.Host("pub").Addr4.String())]; got != float64(sent) {
+		t.Errorf("%v packets counted, want %d", got, sent)
+	}
+	if seen := page.sum("fanlight_packets_seen_total"); seen != 0 {
+		t.Errorf("the old datapath still sees packets: %v", seen)
+	}
+}
+
+// A full table is told of, and the sums stay exact.
+func TestObserveFullTable(t *testing.T) {
+	n := newNet(t, "pub")
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	a := startConfig(t, fmt.Sprintf(`observe: {interfaces: ["p-*"], table: 16}
+netns: %s
+bpffs: %s
+events: [{type: file, path: %s}]
+redact: {profile: reveal}
+`, n.Switch().Name(), "/sys/fs/bpf/"+n.Name()+"-watch", path), path)
+	want := 0.0
+	for i := range 30 {
+		want += float64(send(t, n.Host("pub"), lab.SendConfig{Group: addr(fmt.Sprintf("239.16.0.%d", i)), Count: 10}))
+	}
+	a.waitEvent(`"kind":"stream"`, `"action":"refused"`, `"reason":"table_full"`)
+	page := a.scrape()
+	if got := page.sum("fanlight_observed_packets_total", `interface="p-pub",direction="receive"`); got < want {
+		t.Errorf("all series together have %v packets, want %v at least", got, want)
+	}
+	if page[`fanlight_observe_failures_total{reason="table_full"}`] == 0 || page[`fanlight_table_refused_total{table="observed_streams"}`] == 0 {
+		t.Error("the full table is not counted")
+	}
+}
