@@ -49,6 +49,9 @@ func (o *Observer) look(now time.Duration) error {
 		if o.interfaces[k.Ifindex] == nil {
 			return // being attached or detached
 		}
+		if k.Group.IsValid() && w.Packets == 0 {
+			return // its first packet is being counted
+		}
 		s := o.streams[k]
 		if s == nil {
 			s = &stream{}
