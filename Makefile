@@ -9,7 +9,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # What the build and the tests need beyond Go, as Debian 12 packages.
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
-  default-jre-headless kcat maven gcc libc6-dev
+  default-jre-headless kcat maven gcc libc6-dev tmux procps bash-completion prometheus-alertmanager \
+  chromium fonts-dejavu-core libjs-d3 curl systemd ca-certificates mmdebstrap cpio kmod rpm buildah
 
 # The version of Go's database of vulnerabilities.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
@@ -60,6 +61,14 @@ otelcol: .cache/otelcol/otelcol ## build the OpenTelemetry Collector that the te
 generate: ## compile the kernel programs and regenerate what is made from tables
 	$(GO) generate ./...
 
+.PHONY: man
+man: ## write the manual pages in docs/man, from the help of the verbs
+	$(GO) generate ./cmd/fanlight
+
+.PHONY: screenshots
+screenshots: build | packages ## take the screens of docs/tour.md again, from a demo in tmux (needs root)
+	$(GO) run ./test/screenshots
+
 .PHONY: test
 test: deps lint check-generated test-go test-race test-kernels ## run all tests, as CI does (needs root)
 
@@ -69,20 +78,29 @@ test-go: otelcol ## run the Go tests: unit, kernel programs, end to end in names
 
 .PHONY: test-race
 test-race: ## run the tests of what goroutines share under the race detector
-	CGO_ENABLED=1 $(GO) test -race -count=1 ./redact ./collector
+	CGO_ENABLED=1 $(GO) test -race -count=1 ./redact ./collector ./history ./live
 
 .PHONY: test-kernels
 test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
 	test/kernels/run.sh
 
+.PHONY: test-packages
+test-packages: ## install, upgrade and remove the package in a bare Debian 12 that boots under emulation (needs root)
+	test/packages/run.sh
+
 .PHONY: bench
 bench: ## compare forwarding with the Linux bridge, ip_mroute and tc mirred (needs root, minutes; ARGS=-quick)
 	nice -n -20 $(GO) run ./test/bench $(ARGS)
 
+.PHONY: pictures
+pictures: packages ## take the pictures of dashboards and live page in docs/pictures anew (needs root, minutes)
+	REQUIRE_BPF=1 $(GO) test -count=1 -run TestPictures ./test/browser -pictures
+	CI=true REQUIRE_BPF=1 $(GO) test -count=1 ./dashboards -run TestInTheLab -pictures $(CURDIR)/docs/pictures
+
 .PHONY: check-generated
 check-generated: ## compile and generate again, and fail on a difference
-	@before=$$(git ls-files -z '*.o' '*_bpfel.go' docs | xargs -0 sha256sum); $(MAKE) --no-print-directory generate >/dev/null; \
-	after=$$(git ls-files -z '*.o' '*_bpfel.go' docs | xargs -0 sha256sum); \
+	@before=$$(git ls-files -z '*.o' '*_bpfel.go' docs dashboards/grafana | xargs -0 sha256sum); $(MAKE) --no-print-directory generate >/dev/null; \
+	after=$$(git ls-files -z '*.o' '*_bpfel.go' docs dashboards/grafana | xargs -0 sha256sum); \
 	if [ "$$before" != "$$after" ]; then diff <(echo "$$before") <(echo "$$after"); \
 	  echo "generated files were stale: run make generate and commit"; exit 1; fi
 
@@ -103,6 +121,8 @@ fmt: ## format Go and C
 	gofmt -w $$(git ls-files '*.go')
 	$(CLANG_FORMAT) -i bpf/*.h bpf/*.bpf.c test/bench/*.bpf.c
 
+include deploy/deploy.mk
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

@@ -18,11 +18,17 @@ var allowed = map[string][]string{
 	"snoop":        {},
 	"lab":          {},
 	"bytesize":     {},
+	"doctor":       {},
+	"groupname":    {},
+	"groupplan":    {"groupname"},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
 	"observe":      {"bpf", "snoop", "redact"},
-	"collector":    {"bpf", "snoop", "redact", "bytesize", "observe"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "collector", "observe"},
+	"history":      {"redact", "bytesize"},
+	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname", "observe"},
+	"dashboards":   {"redact"},
+	"live":         {"bpf", "redact", "collector"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor", "groupname", "groupplan", "live", "observe"},
 }
 
 // everywhere may be imported by tests of any package.

@@ -120,6 +120,17 @@ func (d *Datapath) PairCounts(dst []PairCount) ([]PairCount, error) {
 	return d.Tables.pairs.counts(dst)
 }
 
+// PairCountsOf appends the counts of the group's pairs to dst.
+func (d *Datapath) PairCountsOf(dst []PairCount, k GroupKey) ([]PairCount, error) {
+	d.Tables.mu.Lock()
+	defer d.Tables.mu.Unlock()
+	g := d.Tables.pairs.groups[k]
+	if g == nil {
+		return dst, nil
+	}
+	return d.Tables.pairs.groupCounts(dst, k, g)
+}
+
 // PortCount returns what the port with that index saw. Index 0 counts packets
 // of interfaces that are attached but unknown.
 func (d *Datapath) PortCount(index uint32) (PortCount, error) {

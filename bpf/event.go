@@ -100,6 +100,7 @@ type Event struct {
 	VLAN      VLAN
 	Source    netip.Addr // the sender, S of (S,G)
 	Group     netip.Addr // G
+	GroupName string     // what the group is called, if anything
 	Interface string     // ingress port; for a lost copy and for membership, the subscriber's port; the observed one
 
 	// Action refines the kind: replication first|fanout|periodic; drop

@@ -272,23 +272,32 @@ type PairCount struct {
 
 // counts appends the count of every pair, in the order of groups and ports.
 func (t *pairTable) counts(dst []PairCount) ([]PairCount, error) {
-	var perCPU []wirePairStats
+	var err error
 	for k, g := range t.groups {
-		for _, chunk := range g.chunks {
-			if err := t.stats.Lookup(chunk, &perCPU); err != nil {
-				return dst, fmt.Errorf("read pair counters: %w", err)
+		if dst, err = t.groupCounts(dst, k, g); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+// groupCounts appends the count of every pair of one group.
+func (t *pairTable) groupCounts(dst []PairCount, k GroupKey, g *groupPairs) ([]PairCount, error) {
+	var perCPU []wirePairStats
+	for _, chunk := range g.chunks {
+		if err := t.stats.Lookup(chunk, &perCPU); err != nil {
+			return dst, fmt.Errorf("read pair counters: %w", err)
+		}
+		for port, s := range g.slots {
+			if s.slot/chunkPorts != chunk {
+				continue
 			}
-			for port, s := range g.slots {
-				if s.slot/chunkPorts != chunk {
-					continue
-				}
-				c := PairCount{Key: k, Port: port, Copies: -s.copies, Bytes: -s.bytes}
-				for i := range perCPU {
-					c.Copies += perCPU[i].Copies[s.slot%chunkPorts]
-					c.Bytes += perCPU[i].Bytes[s.slot%chunkPorts]
-				}
-				dst = append(dst, c)
+			c := PairCount{Key: k, Port: port, Copies: -s.copies, Bytes: -s.bytes}
+			for i := range perCPU {
+				c.Copies += perCPU[i].Copies[s.slot%chunkPorts]
+				c.Bytes += perCPU[i].Bytes[s.slot%chunkPorts]
 			}
+			dst = append(dst, c)
 		}
 	}
 	return dst, nil

@@ -99,6 +99,16 @@ func TestOwnPortAlone(t *testing.T) {
 	r.check(t, frame, alone)
 }
 
+// TestKnownGroupWithoutPorts: a group in the table is never flooded, and if it
+// has no port the packet was for nobody.
+func TestKnownGroupWithoutPorts(t *testing.T) {
+	r := newRig(t, 3)
+	r.setDomain(t, Domain{Unregistered: FloodUnregistered, Flood: r.at(1, 2, 3), Allow: everyGroup})
+	r.setGroup(t, "239.1.1.1", 0, Forwarding{})
+	frame := bpftest.UDP(sender, "239.1.1.1", "x").Bytes()
+	r.check(t, frame, droppedFor(subject{sender, "239.1.1.1"}, "unregistered", frame))
+}
+
 // TestSources: (S,G) is looked for before (*,G).
 func TestSources(t *testing.T) {
 	r := newRig(t, 4)

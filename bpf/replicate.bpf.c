@@ -161,7 +161,6 @@ static __always_inline void decide(const struct copying *c,
 		to->list = d->flood;
 		return;
 	}
-	to->reason = DROP_WRONG_SOURCE;
 	if (s && recall_route(s, &to->list)) {
 		to->generation = s->generation;
 		to->sample = s->sample;
@@ -171,11 +170,12 @@ static __always_inline void decide(const struct copying *c,
 		now = revision_before();
 	g = bpf_map_lookup_elem(&groups, &key);
 	if (!g) {
-		to->reason = DROP_NONE;
 		decide_unregistered(c, p, d, to);
 		return;
 	}
+	to->reason = DROP_UNREGISTERED; /* known, but nobody subscribed */
 	if (g->flags & GROUP_HAS_SOURCES) {
+		to->reason = DROP_WRONG_SOURCE;
 		key.source = c->source;
 		sg = bpf_map_lookup_elem(&groups, &key);
 		if (sg)
@@ -184,7 +184,7 @@ static __always_inline void decide(const struct copying *c,
 	to->list = g->list;
 	to->generation = g->generation;
 	to->sample = g->sample;
-	if (s)
+	if (s && to->list)
 		keep_route(s, now, to->list, to->sample);
 }
 

@@ -46,8 +46,14 @@ type Agent struct {
 	latency  *latency
 	series   *seriesTable
 	observer *observe.Observer // nil: nothing is observed
+	pulse    *pulse
+
+	groupNames *groupNames
+	ordering   sync.Mutex // one request for a static group, or reload, at a time; taken before mu
+	staticFile *staticFile
 
 	mu          sync.Mutex // guards what follows, and every snoop.Table
+	static      staticBook
 	cfg         Config
 	domains     []*domain
 	ports       map[uint32]*port
@@ -90,7 +96,17 @@ func New(cfg Config, deps Deps) *Agent {
 		names:       newNameTable(),
 
 		observesOnly: len(cfg.Domains) == 0,
+		groupNames:   newGroupNames(),
+		pulse:        newPulse(),
 	}
+}
+
+// showDomain is a domain's name as the policy lets it out.
+func (d Deps) showDomain(name string) string {
+	if d.Policy == nil {
+		return name
+	}
+	return d.Policy.Show(redact.Domain, name)
 }
 
 // Ready is closed when every port that exists is attached and every member that
@@ -106,6 +122,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 
 	g, ctx := errgroup.WithContext(ctx)
+	a.pulse.beatAll()
 	watcher := a.watcher()
 	g.Go(func() error { return watcher.watch(ctx, func() { close(a.ready) }) })
 	g.Go(func() error { return a.learn(ctx) })
@@ -125,6 +142,10 @@ func (a *Agent) open() (err error) {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	if err = a.groupNames.load(a.cfg.Names); err != nil {
+		return err
+	}
+	a.openStatic()
 	if a.ns, err = openNamespace(a.cfg.netnsPath()); err != nil {
 		return err
 	}
@@ -183,6 +204,9 @@ func Check(cfg Config, dir string) (notes []string, err error) {
 	}
 	cfg.BPFFS = dir
 	a := New(cfg, Deps{})
+	if err := a.groupNames.load(cfg.Names); err != nil {
+		return nil, err
+	}
 	if a.ns, err = openNamespace(cfg.netnsPath()); err != nil {
 		return nil, err
 	}
@@ -314,7 +338,12 @@ func (a *Agent) learn(ctx context.Context) error {
 	defer stop()
 	defer r.Close()
 	for {
+		a.pulse.beat(loopMembership)
+		r.SetDeadline(time.Now().Add(a.pulse.every))
 		m, err := r.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
 		if errors.Is(err, os.ErrClosed) {
 			return nil
 		}
@@ -355,6 +384,7 @@ func (a *Agent) runTimers(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		a.pulse.beat(loopTimers)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -369,9 +399,6 @@ func (a *Agent) runTimers(ctx context.Context) error {
 	}
 }
 
-// idleAdvance is how long to wait if no timer is set.
-const idleAdvance = time.Minute
-
 func (a *Agent) advance() (next time.Duration, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -382,7 +409,7 @@ func (a *Agent) advance() (next time.Duration, err error) {
 	if err := a.settle(now); err != nil {
 		return 0, err
 	}
-	next = min(idleAdvance, max(a.deadline()-now, time.Millisecond))
+	next = min(a.pulse.every, max(a.deadline()-now, time.Millisecond))
 	a.waiting = now + next
 	return next, nil
 }
@@ -408,8 +435,9 @@ func (a *Agent) hurry() {
 
 // Accepts returns the error for which Reload would refuse cfg and change nothing:
 // ErrNeedsRestart if cfg changes the tables, the namespace, the pins, the hook,
-// the event budget or the time that idle counters are kept; if it adds the first
-// domain; or if it turns observing on or off or changes its table.
+// the event budget, the time that idle counters are kept or the directory of the
+// state; if it adds the first domain; or if it turns observing on or off or changes
+// its table; and that of reading the names of groups.
 func (a *Agent) Accepts(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -426,7 +454,14 @@ func (a *Agent) accepts(cfg Config) error {
 	if len(a.cfg.Domains) == 0 && a.observesOnly && len(cfg.Domains) > 0 {
 		return fmt.Errorf("domains: the first one: %w", ErrNeedsRestart)
 	}
-	return a.acceptsObserver(cfg)
+	if err := a.acceptsObserver(cfg); err != nil {
+		return err
+	}
+	if cfg.State != a.cfg.State {
+		return fmt.Errorf("state changed: %w", ErrNeedsRestart)
+	}
+	_, err := readNames(cfg.Names)
+	return err
 }
 
 // ErrHalfReloaded: the kernel refused a part of a new configuration. What is in
@@ -452,9 +487,14 @@ func (a *Agent) Reload(cfg Config) error {
 }
 
 func (a *Agent) reloadDomains(cfg Config) ([]netlink.Link, error) {
+	a.ordering.Lock() // a domain must not go while somebody orders in it
+	defer a.ordering.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.accepts(cfg); err != nil {
+		return nil, err
+	}
+	if err := a.groupNames.load(cfg.Names); err != nil {
 		return nil, err
 	}
 	links, err := listWhole(a.ns.handle.LinkList)
@@ -471,6 +511,7 @@ func (a *Agent) reloadDomains(cfg Config) ([]netlink.Link, error) {
 func (a *Agent) reload(cfg Config, links []netlink.Link) error {
 	now := bpf.Now()
 	a.cfg = cfg
+	a.static.configure(cfg.Domains)
 	for _, d := range slices.Clone(a.domains) {
 		i := slices.IndexFunc(cfg.Domains, func(dc DomainConfig) bool { return dc.Name == d.cfg.Name })
 		if i >= 0 {
@@ -481,6 +522,9 @@ func (a *Agent) reload(cfg Config, links []netlink.Link) error {
 			if err := a.removePort(ifindex, now); err != nil {
 				return err
 			}
+		}
+		for _, k := range d.table.StaticGroups() {
+			d.table.ClearStatic(k, "static", now)
 		}
 		if err := errors.Join(a.settle(now), a.forgetDomain(d.id)); err != nil {
 			return err

@@ -31,6 +31,12 @@ type Config struct {
 	// KeepIdle is how long the counters of a silent stream, and those of a group
 	// that nobody wants any more, stay on the metrics page. Default 10m.
 	KeepIdle time.Duration `yaml:"keep_idle"`
+	// Names is a file of names of groups, see groupname.Load. Default: none but
+	// those of IANA's registries and common use.
+	Names string `yaml:"names"`
+	// State is the directory that keeps the static groups of requests. Default
+	// /var/lib/fanlight; "none" keeps none, and then no request is granted.
+	State string `yaml:"state"`
 	// Hook chooses where programs are attached: auto, tcx or clsact.
 	Hook string `yaml:"hook"`
 }
@@ -49,6 +55,9 @@ type DomainConfig struct {
 	Unregistered string `yaml:"unregistered"`
 	// Allow are the groups that may be joined and forwarded. Default: all.
 	Allow []netip.Prefix `yaml:"allow"`
+	// Static are groups that are known, and subscribers that no host has to
+	// report.
+	Static []StaticConfig `yaml:"static"`
 	// FastLeave acts on a leave at once where no other host can want the
 	// group. Default true.
 	FastLeave *bool `yaml:"fast_leave"`
@@ -137,7 +146,7 @@ var unregisteredModes = map[string]bpf.Unregistered{
 func (c Config) Validate() error {
 	var errs []error
 	if len(c.Domains) == 0 && !c.Observe.Enabled() {
-		errs = append(errs, errors.New("domains: none given; at least one is needed, or observe.interfaces"))
+		errs = append(errs, errors.New("domains: none given; name one with its ports, as in domains: [{name: lab, ports: [eth1, eth2]}], or observe.interfaces"))
 	}
 	if err := c.Observe.Validate(); err != nil {
 		errs = append(errs, prefixed("observe.", err)...)
@@ -219,6 +228,7 @@ func (d DomainConfig) validate() (errs []error) {
 			bad("limits.%s: %d is negative", key, n)
 		}
 	}
+	errs = append(errs, d.validateStatic()...)
 	if err := d.snooping().Validate(); err != nil {
 		bad("%w", err)
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// drainTimeout bounds the delivery of what waits when the agent stops.
-const drainTimeout = 5 * time.Second
+// DrainTimeout bounds the delivery of what waits when the agent stops.
+const DrainTimeout = 5 * time.Second
 
 // delivery carries records to one sink: through memory, or through a spool on
 // disk that outlives the agent. A slow or dead sink fills its own queue and
@@ -39,7 +39,7 @@ func newDelivery(s NamedSink, log *slog.Logger) (*delivery, error) {
 	return d, err
 }
 
-// run delivers until ctx is done, then what waits for at most drainTimeout, and
+// run delivers until ctx is done, then what waits for at most DrainTimeout, and
 // closes the sink.
 func (d *delivery) run(ctx context.Context) error {
 	d.courier.stopping = ctx.Done()
@@ -47,7 +47,7 @@ func (d *delivery) run(ctx context.Context) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		d.queue.close()
-		time.AfterFunc(drainTimeout, cancel)
+		time.AfterFunc(DrainTimeout, cancel)
 	})
 	defer stop()
 	var err error
@@ -57,7 +57,7 @@ func (d *delivery) run(ctx context.Context) error {
 		err = d.store.run(work)
 	}
 	d.queue.abandon()
-	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), DrainTimeout)
 	defer cancelLast()
 	if closeErr := d.Sink.Close(last); err == nil {
 		err = closeErr
@@ -71,6 +71,11 @@ func (d *delivery) fromMemory(ctx context.Context) {
 		d.counts.lose("export", "shutdown", uint64(left))
 		d.queue.done()
 	}
+}
+
+// unused reports whether nobody ever waited for the sink's records.
+func (d *delivery) unused() bool {
+	return d.Idle != nil && d.Idle() && d.counts.delivered.Load() == 0 && len(d.counts.losses()) == 0
 }
 
 // status returns what is known here; what was lost before the events got here is

@@ -330,7 +330,7 @@ func TestWhatIsRefusedForGoodIsLostAndCounted(t *testing.T) {
 }
 
 // TestStoppingDeliversWhatItCan: a destination that works gets everything that
-// waits; a dead one holds the agent up for drainTimeout, and the loss counts.
+// waits; a dead one holds the agent up for DrainTimeout, and the loss counts.
 func TestStoppingDeliversWhatItCan(t *testing.T) {
 	t.Run("alive", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -357,7 +357,7 @@ func TestStoppingDeliversWhatItCan(t *testing.T) {
 			b := newBench(t, d, func(s *NamedSink) { s.Retry = RetryConfig{time.Second, time.Hour} })
 			b.put(7)
 			time.Sleep(10 * time.Minute)
-			back.Store(time.Now().Add(drainTimeout / 2).UnixNano())
+			back.Store(time.Now().Add(DrainTimeout / 2).UnixNano())
 			b.end(t)
 			d.wantIDs(t, 7)
 		})
@@ -374,8 +374,8 @@ func TestStoppingDeliversWhatItCan(t *testing.T) {
 			b.put(4)
 			start := time.Now()
 			s := b.end(t)
-			if took := time.Since(start); took != drainTimeout {
-				t.Errorf("stopping took %v, want %v", took, drainTimeout)
+			if took := time.Since(start); took != DrainTimeout {
+				t.Errorf("stopping took %v, want %v", took, DrainTimeout)
 			}
 			wantLost(t, s, map[LossPoint]uint64{{"export", "shutdown"}: 3, {"queue", "shutdown"}: 4})
 		})
@@ -426,4 +426,27 @@ func TestLagIsTheAgeOfTheOldest(t *testing.T) {
 		}
 		b.end(t)
 	})
+}
+
+// An idle sink costs nothing, and its events count all the same.
+func TestNothingIsMadeForAnIdleSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, idle := &destination{}, true
+		b := newBench(t, d, func(s *NamedSink) { s.Idle = func() bool { return idle } })
+		b.put(5)
+		idle = false
+		b.put(2)
+		if s := b.end(t); s.Filtered != 5 || s.Delivered != 2 {
+			t.Errorf("filtered %d, delivered %d; want 5 and 2", s.Filtered, s.Delivered)
+		}
+	})
+}
+
+func TestASinkThatMayBeIdleHasALaneOfItsOwn(t *testing.T) {
+	sink := func(idle func() bool) *delivery { return &delivery{NamedSink: NamedSink{Idle: idle}} }
+	never := func() bool { return false }
+	lanes := lanesOf([]*delivery{sink(never), sink(nil), sink(never), sink(nil)}, redacttest.Policy(t, redact.DefaultProfile))
+	if len(lanes) != 3 {
+		t.Errorf("%d lanes, want one for both that are never idle, and one for each other", len(lanes))
+	}
 }

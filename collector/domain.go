@@ -17,6 +17,7 @@ type domain struct {
 
 	changed  bool                 // policy or ports: the kernel's entry is old
 	resample bool                 // the sampling of all groups: theirs are old
+	reorder  bool                 // ports or orders: the static members are old
 	groups   map[bpf.GroupKey]int // that the kernel forwards, with the ports of each
 	unplaced map[snoop.GroupKey]bool
 }
@@ -39,6 +40,7 @@ func newDomain(id uint32, cfg DomainConfig, now time.Duration) *domain {
 		table:    snoop.New(cfg.snooping(), now),
 		ports:    map[uint32]*port{},
 		changed:  true,
+		reorder:  true,
 		groups:   map[bpf.GroupKey]int{},
 		unplaced: map[snoop.GroupKey]bool{},
 	}
@@ -61,7 +63,7 @@ func (d *domain) receive(m bpf.Message) {
 func (d *domain) reconfigure(cfg DomainConfig, now time.Duration) {
 	d.resample = d.resample || d.cfg.Sample != cfg.Sample
 	d.cfg = cfg
-	d.changed = true
+	d.changed, d.reorder = true, true
 	d.configureTable(now)
 	for ifindex, p := range d.ports {
 		if router := matches(cfg.RouterPorts, p.name); router != p.info.Router {

@@ -10,7 +10,8 @@ import (
 )
 
 // lane is the sinks that get the same records: those with the same policy and
-// the same filter. Their events are redacted once.
+// the same filter. Their events are redacted once. A sink that may be idle has a
+// lane of its own.
 type lane struct {
 	policy *redact.Policy
 	config FilterConfig
@@ -35,7 +36,7 @@ func lanesOf(sinks []*delivery, base *redact.Policy) (lanes []*lane) {
 		}
 		var l *lane
 		for _, other := range lanes {
-			if other.policy == p && reflect.DeepEqual(other.config, d.Filter) {
+			if other.policy == p && d.Idle == nil && other.sinks[0].Idle == nil && reflect.DeepEqual(other.config, d.Filter) {
 				l = other
 			}
 		}
@@ -51,6 +52,10 @@ func lanesOf(sinks []*delivery, base *redact.Policy) (lanes []*lane) {
 // handOver filters and redacts the events and puts them into every queue.
 func (l *lane) handOver(events []bpf.Event) {
 	all := len(events)
+	if first := l.sinks[0]; first.Idle != nil && first.Idle() {
+		first.counts.filtered.Add(uint64(all))
+		return
+	}
 	events = l.pick(events)
 	b := l.pool.Get().(*batch)
 	b.records, b.made = l.policy.Apply(b.records[:0], events), time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -21,6 +22,9 @@ type linkWatcher struct {
 	update    func(netlink.Link) error
 	addressed func(ifindex uint32) error
 	removed   func(ifindex uint32) error
+	// round is called at each change, and every so often without one.
+	every time.Duration
+	round func()
 }
 
 // watch returns when ctx is done. It calls subscribed once, when all interfaces
@@ -136,8 +140,12 @@ func (w *linkWatcher) follow(ctx context.Context, subscribed func()) error {
 		return err
 	}
 	subscribed()
+	idle := time.NewTicker(w.every)
+	defer idle.Stop()
 	for {
+		w.round()
 		select {
+		case <-idle.C:
 		case <-ctx.Done():
 			return nil
 		case <-s.overrun:

@@ -64,6 +64,8 @@ func (t *seriesTable) labels(k seriesKey) []redact.Label {
 	switch k.family {
 	case redact.GroupPackets, redact.GroupBytes, redact.GroupCopies, redact.GroupCopyBytes, redact.GroupMembers:
 		return group
+	case redact.GroupInfo:
+		return append(group, word(0))
 	case redact.SourcePackets, redact.SourceBytes:
 		return append(group, redact.Addr(k.source))
 	case redact.PortCopies, redact.PortCopyBytes:
@@ -84,6 +86,8 @@ func (t *seriesTable) labels(k seriesKey) []redact.Label {
 		return []redact.Label{domain, redact.VLAN(k.group.VLAN), redact.Addr(k.source), word(0)}
 	case redact.QuerierLastSeen:
 		return []redact.Label{domain, redact.VLAN(k.group.VLAN), redact.Addr(k.source)}
+	case redact.QuerierKnown:
+		return []redact.Label{domain, redact.VLAN(k.group.VLAN), word(0)}
 	case redact.SinkEvents, redact.EventsLost:
 		return []redact.Label{word(0), word(1)}
 	case redact.SinkLost:
@@ -158,12 +162,26 @@ func (t *seriesTable) readStreams() error {
 		if !k.Group.IsValid() && sum.Packets == 0 {
 			continue
 		}
+		t.nameGroup(k)
 		t.set(seriesKey{family: redact.GroupPackets, group: k}, sum.Packets)
 		t.set(seriesKey{family: redact.GroupBytes, group: k}, sum.Bytes)
 		t.set(seriesKey{family: redact.GroupCopies, group: k}, sum.Copies)
 		t.set(seriesKey{family: redact.GroupCopyBytes, group: k}, sum.CopyBytes)
 	}
 	return err
+}
+
+// nameGroup shows what the group is called, if that may leave.
+func (t *seriesTable) nameGroup(k bpf.GroupKey) {
+	name := t.agent.groupNames.of(k.Group)
+	if name == "" {
+		return
+	}
+	key := seriesKey{family: redact.GroupInfo, group: k, words: [3]string{name}}
+	if t.live[key] == nil && !t.agent.deps.showsName(k.Group, name) {
+		return
+	}
+	t.set(key, 1)
 }
 
 // readPairs reads what was handed to ports; no group stands for what was
@@ -302,6 +320,7 @@ func (t *seriesTable) readDomains() error {
 		k.group.Domain = d.id
 		t.set(k, a.attachFailures[d.cfg.Name])
 		for g := range d.table.Groups() {
+			t.nameGroup(d.key(g.GroupKey))
 			t.set(seriesKey{family: redact.GroupMembers, group: d.key(g.GroupKey)}, uint64(g.Members))
 		}
 		for id, s := range d.table.Stats().Ports {
@@ -327,17 +346,27 @@ func (t *seriesTable) readDomains() error {
 		}
 		for _, v := range d.table.VLANs() {
 			v4, v6 := d.table.QuerierState(v)
-			for _, q := range []snoop.Querier{v4, v6} {
-				if !q.Address.IsValid() {
-					continue
-				}
-				k := seriesKey{family: redact.QuerierInfo, source: q.Address, words: [3]string{string(q.State)}}
-				k.group.Domain, k.group.VLAN = d.id, bpf.VLAN(v)
-				t.set(k, 1)
-				k.family, k.words = redact.QuerierLastSeen, [3]string{}
-				t.get(k).SetFloat(float64(wall.Add(q.LastSeen).UnixNano()) / 1e9)
-			}
+			t.setQuerier(d, v, "igmp", v4, wall)
+			t.setQuerier(d, v, "mld", v6, wall)
 		}
 	}
 	return nil
+}
+
+// setQuerier shows who asks for members; wall is when the agent's clock began.
+func (t *seriesTable) setQuerier(d *domain, v snoop.VLAN, protocol string, q snoop.Querier, wall time.Time) {
+	k := seriesKey{family: redact.QuerierKnown, words: [3]string{protocol}}
+	k.group.Domain, k.group.VLAN = d.id, bpf.VLAN(v)
+	known := uint64(1)
+	if q.State == snoop.QuerierNone {
+		known = 0
+	}
+	t.set(k, known)
+	if !q.Address.IsValid() {
+		return
+	}
+	k.family, k.source, k.words = redact.QuerierInfo, q.Address, [3]string{q.State.String()}
+	t.set(k, 1)
+	k.family, k.words = redact.QuerierLastSeen, [3]string{}
+	t.get(k).SetFloat(float64(wall.Add(q.LastSeen).UnixNano()) / 1e9)
 }

@@ -27,7 +27,10 @@ func (a *Agent) openObserver() (err error) {
 // watcher follows the interfaces for the domains, then for the observer, which
 // asks the agent about them and so must not be called with a.mu held.
 func (a *Agent) watcher() *linkWatcher {
-	w := &linkWatcher{ns: a.ns, resync: a.resync, update: a.linkChanged, addressed: a.addressChanged, removed: a.linkRemoved}
+	w := &linkWatcher{
+		ns: a.ns, resync: a.resync, update: a.linkChanged, addressed: a.addressChanged, removed: a.linkRemoved,
+		every: a.pulse.every, round: func() { a.pulse.beat(loopInterfaces) },
+	}
 	if a.observer == nil {
 		return w
 	}

@@ -67,11 +67,14 @@ func (o *Outlet) Abandon() error {
 	return errors.Join(errs...)
 }
 
-// Sinks returns where the events of each sink are. Produced is what was handed
+// Sinks returns where the events of each sink are, but for those that have been
+// idle all the time. Produced is what was handed
 // over and is for the caller to fill in.
 func (o *Outlet) Sinks() (list []SinkStatus) {
 	for _, d := range o.deliveries {
-		list = append(list, d.status())
+		if !d.unused() {
+			list = append(list, d.status())
+		}
 	}
 	return list
 }

@@ -26,8 +26,12 @@ const (
 type pipeline struct {
 	reader  *bpf.EventReader
 	latency *latency
+	names   *groupNames
 	dp      *bpf.Datapath
 	outlet  *Outlet
+	pulse   *pulse
+
+	lastLosses lastLosses
 
 	batch []bpf.Event
 
@@ -43,7 +47,9 @@ type pipeline struct {
 func newPipeline(a *Agent) (*pipeline, error) {
 	p := &pipeline{
 		latency: a.latency,
+		names:   a.groupNames,
 		dp:      a.dp,
+		pulse:   a.pulse,
 		// The clock outruns any rate of events, so numbers are never used twice
 		// within a boot.
 		seq:  uint64(bpf.Now()),
@@ -92,6 +98,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case now := <-tick.C:
+			p.pulse.beat(loopEvents)
 			if now.After(look) {
 				look = now.Add(lossInterval)
 				p.tellLosses()
@@ -140,6 +147,9 @@ func (p *pipeline) drain() error {
 // take gets an event from the rings; the reader uses its memory again.
 func (p *pipeline) take(ev *bpf.Event, c bpf.Change) {
 	p.batch = append(p.batch, *ev)
+	if ev.Kind == bpf.KindDrop {
+		p.lastLosses.see(ev)
+	}
 	if ev.Kind == bpf.KindReplication && c.Generation != 0 {
 		p.latency.packet(bpf.GroupKey{Domain: c.Domain, VLAN: ev.VLAN, Group: ev.Group}, c)
 	}
@@ -161,6 +171,9 @@ func (p *pipeline) takePending(dst []bpf.Event) []bpf.Event {
 func (p *pipeline) handOver() {
 	if len(p.batch) == 0 {
 		return
+	}
+	for i := range p.batch {
+		p.batch[i].GroupName = p.names.of(p.batch[i].Group)
 	}
 	p.outlet.HandOver(p.batch)
 	clear(p.batch) // lets go of source lists

@@ -135,7 +135,7 @@ func (a *Agent) addPort(d *domain, l netlink.Link, wish uint32, now time.Duratio
 	if len(d.cfg.QuerierGuard)+len(d.cfg.RouterGuard) > 0 {
 		d.configureTable(now)
 	}
-	d.changed = true
+	d.changed, d.reorder = true, true
 	a.attaching = append(a.attaching, p)
 }
 
@@ -256,6 +256,7 @@ func (a *Agent) refreshPort(p *port, l netlink.Link, now time.Duration) {
 func (a *Agent) renamePort(p *port, name string, now time.Duration) error {
 	a.log.Info("port renamed", "domain", p.domain.cfg.Name, "interface", p.name, "to", name)
 	p.name, p.info.Name = name, name
+	p.domain.reorder = true
 	a.names.setInterface(p.ifindex, name)
 	p.domain.table.AddPort(snoop.Port(p.ifindex), p.info, now)
 	if err := a.updatePort(p.ifindex); err != nil {

@@ -28,6 +28,7 @@ func (a *Agent) settle(now time.Duration) error {
 }
 
 func (a *Agent) settleDomain(d *domain, now time.Duration) error {
+	a.followStatic(d, now)
 	if d.changed {
 		err := a.dp.Tables.SetDomain(d.id, d.policy())
 		if errors.Is(err, bpf.ErrTableFull) && a.reclaim() {

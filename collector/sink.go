@@ -34,6 +34,9 @@ type NamedSink struct {
 	Permanent func(error) bool
 	// Policy makes the sink's records. nil: the agent's own policy.
 	Policy *redact.Policy
+	// Idle reports whether nobody waits for the sink's records: then none are
+	// made, and events count as filtered. nil: never.
+	Idle func() bool
 	SinkConfig
 }
 

@@ -45,9 +45,7 @@ func (a *Agent) Status() (Status, error) {
 		return Status{}, ErrNotRunning
 	}
 	s := Status{Time: time.Now(), Hook: a.dp.Hook(), Notes: a.dp.Notes()}
-	for _, d := range a.domains {
-		s.Domains = append(s.Domains, DomainUse{Name: d.cfg.Name, Ports: len(d.ports), Groups: d.table.Stats().Groups})
-	}
+	s.Domains = a.domainUses()
 	uses, err := a.dp.TableUses()
 	if err != nil {
 		return s, fmt.Errorf("read tables: %w", err)
@@ -57,4 +55,25 @@ func (a *Agent) Status() (Status, error) {
 	}
 	s.Sinks, err = a.pipe.sinks()
 	return s, err
+}
+
+// Domains is the cheap part of Status. Returns ErrNotRunning as that does.
+func (a *Agent) Domains() ([]DomainUse, error) {
+	if !isClosed(a.ready) {
+		return nil, ErrNotRunning
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrNotRunning
+	}
+	return a.domainUses(), nil
+}
+
+// domainUses is called with a.mu held.
+func (a *Agent) domainUses() (uses []DomainUse) {
+	for _, d := range a.domains {
+		uses = append(uses, DomainUse{Name: d.cfg.Name, Ports: len(d.ports), Groups: d.table.Stats().Groups})
+	}
+	return uses
 }

@@ -20,8 +20,12 @@ func (a *Agent) tidy(ctx context.Context) error {
 	keep := a.cfg.KeepIdle // Reload doesn't change it
 	tick := time.NewTicker(min(tidyInterval, keep))
 	defer tick.Stop()
+	idle := time.NewTicker(a.pulse.every)
+	defer idle.Stop()
 	for {
+		a.pulse.beat(loopTidy)
 		select {
+		case <-idle.C:
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:

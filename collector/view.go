@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fanlight-io/fanlight/bpf"
+	"github.com/fanlight-io/fanlight/snoop"
 )
 
 // ErrNotRunning reports a question to an agent that is not ready yet, or no
@@ -29,6 +30,8 @@ type GroupView struct {
 	VLAN      uint16     `json:"vlan,omitempty"`
 	InnerVLAN uint16     `json:"inner_vlan,omitempty"`
 	Group     netip.Addr `json:"group"` // invalid: packets of groups that had no room in the tables
+	Name      string     `json:"name,omitempty"`
+	Static    bool       `json:"static,omitempty"` // the operator made it known
 
 	Sources     []SourceView     `json:"sources"`
 	Subscribers []SubscriberView `json:"subscribers"`
@@ -48,7 +51,9 @@ type SourceView struct {
 	LastSeen  time.Time  `json:"last_seen"`
 }
 
-// SubscriberView is a port that wants a group.
+// SubscriberView is a port that wants a group. One that hosts and the operator
+// subscribed is there twice: with protocol static, it has neither hosts nor an
+// end.
 type SubscriberView struct {
 	Interface  string       `json:"interface"`
 	Protocol   string       `json:"protocol"`
@@ -56,29 +61,50 @@ type SubscriberView struct {
 	Sources    []netip.Addr `json:"sources,omitempty"`
 	Hosts      []netip.Addr `json:"hosts"`
 	Joined     time.Time    `json:"joined"`
-	Expires    time.Time    `json:"expires"`
-	Copies     uint64       `json:"copies"` // handed to the port, lost ones included
+	Expires    time.Time    `json:"expires,omitzero"`
+	Waiting    bool         `json:"waiting,omitempty"` // static, and no such port is there; Interface may be a glob
+	Copies     uint64       `json:"copies"`            // handed to the port, lost ones included
 	CopyBytes  uint64       `json:"copy_bytes"`
 }
 
 // DropView is how many packets of a group were dropped for one reason.
 type DropView struct {
-	Reason  string `json:"reason"`
-	Packets uint64 `json:"packets"`
-	Bytes   uint64 `json:"bytes"`
+	Reason   string    `json:"reason"`
+	Packets  uint64    `json:"packets"`
+	Bytes    uint64    `json:"bytes"`
+	LastSeen time.Time `json:"last_seen,omitzero"` // of the last event about it; zero: none yet
 }
 
 // FailureView is how many copies for one port were lost for one reason.
 type FailureView struct {
-	Interface string `json:"interface"`
-	Reason    string `json:"reason"`
-	Packets   uint64 `json:"packets"`
-	Bytes     uint64 `json:"bytes"`
+	Interface string    `json:"interface"`
+	Reason    string    `json:"reason"`
+	Packets   uint64    `json:"packets"`
+	Bytes     uint64    `json:"bytes"`
+	LastSeen  time.Time `json:"last_seen,omitzero"` // of the last event about it; zero: none yet
 }
 
 // View reads the tables and the kernel's counters. Returns ErrNotRunning before
 // Ready and after Run.
 func (a *Agent) View() (View, error) {
+	return a.view(netip.Addr{}, (*viewBuilder).readMembers, (*viewBuilder).readStreams, (*viewBuilder).readLosses)
+}
+
+// ViewGroup is View of the groups with that address only, in every domain and
+// VLAN. It leaves the members of others alone, so it is much cheaper than View.
+func (a *Agent) ViewGroup(group netip.Addr) (View, error) {
+	return a.view(group, (*viewBuilder).readMembers, (*viewBuilder).readStreams, (*viewBuilder).readLosses)
+}
+
+// ViewStreams is View without subscribers and losses, of the groups with that
+// address, or of all if it is invalid.
+func (a *Agent) ViewStreams(group netip.Addr) (View, error) {
+	return a.view(group, (*viewBuilder).readStreams)
+}
+
+// view shows what the readers read of the groups with that address; an invalid
+// one wants all.
+func (a *Agent) view(only netip.Addr, readers ...func(*viewBuilder) error) (View, error) {
 	select {
 	case <-a.ready:
 	default:
@@ -89,9 +115,9 @@ func (a *Agent) View() (View, error) {
 	if a.closed {
 		return View{}, ErrNotRunning
 	}
-	b := viewBuilder{agent: a, wall: time.Now().Add(-bpf.Now()), groups: map[bpf.GroupKey]*GroupView{}}
-	for _, read := range []func() error{b.readMembers, b.readStreams, b.readLosses} {
-		if err := read(); err != nil {
+	b := viewBuilder{agent: a, only: only, wall: time.Now().Add(-bpf.Now()), groups: map[bpf.GroupKey]*GroupView{}}
+	for _, read := range readers {
+		if err := read(&b); err != nil {
 			return View{}, err
 		}
 	}
@@ -101,6 +127,7 @@ func (a *Agent) View() (View, error) {
 
 type viewBuilder struct {
 	agent  *Agent
+	only   netip.Addr
 	wall   time.Time // of monotonic zero
 	groups map[bpf.GroupKey]*GroupView
 }
@@ -109,7 +136,7 @@ func (b *viewBuilder) group(k bpf.GroupKey) *GroupView {
 	g := b.groups[k]
 	if g == nil {
 		g = &GroupView{
-			Domain: b.agent.names.Domain(k.Domain), Group: k.Group, VLAN: k.VLAN.Outer(), InnerVLAN: k.VLAN.Inner(),
+			Domain: b.agent.names.Domain(k.Domain), Group: k.Group, Name: b.agent.groupNames.of(k.Group), VLAN: k.VLAN.Outer(), InnerVLAN: k.VLAN.Inner(),
 			Sources: []SourceView{}, Subscribers: []SubscriberView{}, Drops: []DropView{}, Failures: []FailureView{},
 		}
 		b.groups[k] = g
@@ -117,44 +144,77 @@ func (b *viewBuilder) group(k bpf.GroupKey) *GroupView {
 	return g
 }
 
+// skips reports whether nobody asked for the group.
+func (b *viewBuilder) skips(group netip.Addr) bool { return b.only.IsValid() && b.only != group }
+
 func (b *viewBuilder) readMembers() error {
-	pairs, err := b.agent.dp.PairCounts(nil)
-	if err != nil {
-		return err
-	}
-	type pair struct {
-		key  bpf.GroupKey
-		port uint32
-	}
-	counts := make(map[pair]bpf.PairCount, len(pairs))
-	for _, p := range pairs {
-		counts[pair{p.Key, p.Port}] = p
-	}
-	for _, d := range b.agent.domains {
-		for m := range d.table.Members() {
-			k := bpf.GroupKey{Domain: d.id, VLAN: bpf.VLAN(m.VLAN), Group: m.Group}
-			c := counts[pair{k, uint32(m.Port)}]
-			s := SubscriberView{
-				Interface: b.agent.names.Interface(uint32(m.Port)), Protocol: m.Protocol, FilterMode: m.FilterMode,
-				Hosts: make([]netip.Addr, 0, len(m.Hosts)), Joined: b.wall.Add(m.Joined), Expires: b.wall.Add(m.Expires),
-				Copies: c.Copies, CopyBytes: c.Bytes,
+	a := b.agent
+	for _, d := range a.domains {
+		var pairs []bpf.PairCount
+		for g := range d.table.Groups() {
+			if b.skips(g.Group) {
+				continue
 			}
-			for _, src := range m.Sources {
-				s.Sources = append(s.Sources, src.Address)
+			k := d.key(g.GroupKey)
+			var err error
+			if pairs, err = a.dp.PairCountsOf(pairs[:0], k); err != nil {
+				return err
 			}
-			for _, h := range m.Hosts {
-				s.Hosts = append(s.Hosts, h.Address)
+			v := b.group(k)
+			v.Static = g.Static
+			v.Subscribers = make([]SubscriberView, 0, g.Members)
+			for m := range d.table.MembersOf(g.GroupKey) {
+				v.Subscribers = append(v.Subscribers, b.subscriber(m, countOf(pairs, uint32(m.Port))))
 			}
-			g := b.group(k)
-			g.Subscribers = append(g.Subscribers, s)
+		}
+		for _, s := range a.static.waiting(d.cfg.Name, d.ports, b.skips) {
+			g := b.group(bpf.GroupKey{Domain: d.id, VLAN: s.VLAN, Group: s.Group})
+			g.Subscribers = append(g.Subscribers, waitingSubscriber(s))
 		}
 	}
 	return nil
 }
 
+// countOf returns the count of a port among those of its group.
+func countOf(pairs []bpf.PairCount, port uint32) bpf.PairCount {
+	i := slices.IndexFunc(pairs, func(p bpf.PairCount) bool { return p.Port == port })
+	if i < 0 {
+		return bpf.PairCount{}
+	}
+	return pairs[i]
+}
+
+func (b *viewBuilder) subscriber(m snoop.Member, c bpf.PairCount) SubscriberView {
+	s := SubscriberView{
+		Interface: b.agent.names.Interface(uint32(m.Port)), Protocol: m.Protocol, FilterMode: m.FilterMode,
+		Hosts: make([]netip.Addr, 0, len(m.Hosts)), Joined: b.wall.Add(m.Joined), Copies: c.Copies, CopyBytes: c.Bytes,
+	}
+	if m.Protocol != snoop.ProtocolStatic {
+		s.Expires = b.wall.Add(m.Expires)
+	}
+	for _, src := range m.Sources {
+		s.Sources = append(s.Sources, src.Address)
+	}
+	for _, h := range m.Hosts {
+		s.Hosts = append(s.Hosts, h.Address)
+	}
+	return s
+}
+
+// waitingSubscriber is an order for ports that are not there.
+func waitingSubscriber(s Static) SubscriberView {
+	v := SubscriberView{
+		Interface: s.Interface, Protocol: snoop.ProtocolStatic, FilterMode: snoop.Exclude.String(), Hosts: []netip.Addr{}, Waiting: true,
+	}
+	if s.Source.IsValid() {
+		v.FilterMode, v.Sources = snoop.Include.String(), []netip.Addr{s.Source}
+	}
+	return v
+}
+
 func (b *viewBuilder) readStreams() error {
 	return b.agent.dp.EachStream(func(s bpf.Stream) {
-		if s.Packets == 0 {
+		if s.Packets == 0 || b.skips(s.Group) {
 			return // a place for what may come
 		}
 		g := b.group(bpf.GroupKey{Domain: s.Domain, VLAN: s.VLAN, Group: s.Group})
@@ -167,20 +227,20 @@ func (b *viewBuilder) readStreams() error {
 
 func (b *viewBuilder) readLosses() error {
 	err := b.agent.dp.EachDrop(func(d bpf.DropCount) {
-		if d.Packets > 0 {
+		if d.Packets > 0 && !b.skips(d.Key.Group) {
 			g := b.group(d.Key)
-			g.Drops = append(g.Drops, DropView{Reason: d.Reason.String(), Packets: d.Packets, Bytes: d.Bytes})
+			reason := d.Reason.String()
+			g.Drops = append(g.Drops, DropView{reason, d.Packets, d.Bytes, b.agent.pipe.lastLosses.of(g, "", reason)})
 		}
 	})
 	if err != nil {
 		return err
 	}
 	return b.agent.dp.EachFailure(func(f bpf.FailureCount) {
-		if f.Packets > 0 {
+		if f.Packets > 0 && !b.skips(f.Key.Group) {
 			g := b.group(f.Key)
-			g.Failures = append(g.Failures, FailureView{
-				Interface: b.agent.names.Interface(f.Port), Reason: f.Reason.String(), Packets: f.Packets, Bytes: f.Bytes,
-			})
+			port, reason := b.agent.names.Interface(f.Port), f.Reason.String()
+			g.Failures = append(g.Failures, FailureView{port, reason, f.Packets, f.Bytes, b.agent.pipe.lastLosses.of(g, port, reason)})
 		}
 	})
 }
@@ -190,7 +250,7 @@ func (b *viewBuilder) sorted() []GroupView {
 	groups := make([]GroupView, 0, len(b.groups))
 	for _, g := range b.groups {
 		slices.SortFunc(g.Sources, func(x, y SourceView) int { return x.Source.Compare(y.Source) })
-		slices.SortFunc(g.Subscribers, func(x, y SubscriberView) int { return cmp.Compare(x.Interface, y.Interface) })
+		slices.SortStableFunc(g.Subscribers, func(x, y SubscriberView) int { return cmp.Compare(x.Interface, y.Interface) })
 		slices.SortFunc(g.Drops, func(x, y DropView) int { return cmp.Compare(x.Reason, y.Reason) })
 		slices.SortFunc(g.Failures, func(x, y FailureView) int {
 			return cmp.Or(cmp.Compare(x.Interface, y.Interface), cmp.Compare(x.Reason, y.Reason))

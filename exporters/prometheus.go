@@ -40,6 +40,7 @@ type Prometheus struct {
 	self    *selfPage
 	scrapes map[int]*redact.Series // by HTTP status
 	slots   chan *slot
+	others  map[string]http.Handler
 }
 
 // slot is a place for one scrape, with the memory that it reuses.
@@ -56,6 +57,7 @@ func NewPrometheus(m *redact.Metrics, g prometheus.Gatherer) *Prometheus {
 		self:    newSelfPage(m, g),
 		scrapes: make(map[int]*redact.Series),
 		slots:   make(chan *slot, maxScrapes),
+		others:  map[string]http.Handler{},
 	}
 	for _, code := range []int{http.StatusOK, http.StatusMethodNotAllowed, http.StatusServiceUnavailable} {
 		p.scrapes[code] = m.Series(redact.Scrapes, redact.Name(strconv.Itoa(code)))
@@ -164,11 +166,18 @@ func acceptsGzip(header string) bool {
 	return false
 }
 
+// Handle adds a page beside /metrics, by a pattern of [http.ServeMux]. It is
+// called before Serve.
+func (p *Prometheus) Handle(pattern string, h http.Handler) { p.others[pattern] = h }
+
 // Serve answers at /metrics on the listener until ctx is done, and closes the
 // listener.
 func (p *Prometheus) Serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", p)
+	for pattern, h := range p.others {
+		mux.Handle(pattern, h)
+	}
 	srv := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: headerTimeout,

@@ -59,6 +59,7 @@ var actionsFor = [numClasses][]action{
 	Segment:        {drop, keep},
 	Interface:      forNames,
 	Group:          forAddresses,
+	GroupName:      {drop, keep},
 	SourceAddress:  forAddresses,
 	HostAddress:    forAddresses,
 	HostMAC:        forAddresses,
@@ -75,4 +76,4 @@ func (c Class) isAddress() bool {
 func (c Class) isMAC() bool { return c == HostMAC || c == QuerierMAC }
 
 // isName reports whether values of the class are free text.
-func (c Class) isName() bool { return c == Node || c == Domain || c == Interface }
+func (c Class) isName() bool { return c == Node || c == Domain || c == Interface || c == GroupName }

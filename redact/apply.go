@@ -100,6 +100,7 @@ func (w *writer) fill(e *bpf.Event, from *origin) {
 	w.number(fieldInnerVLAN, uint64(e.VLAN.Inner()))
 	w.address(fieldSource, e.Source)
 	w.address(fieldGroup, e.Group)
+	w.groupName(e.GroupName)
 	if e.Group.IsValid() {
 		w.word(fieldGroupScope, GroupScope(e.Group)) // of the group itself, not of what is shown of it
 		w.word(fieldGroupClass, GroupClass(e.Group))
@@ -189,6 +190,18 @@ func (w *writer) name(f field, s string) {
 		w.r.setText(f, s)
 	case w.treatments[f].names != nil:
 		w.r.setText(f, w.treatments[f].names.get(s))
+	}
+}
+
+// groupName sets the group's name where the group itself is told as it is: a
+// name gives away what it names.
+func (w *writer) groupName(s string) {
+	switch {
+	case s == "" || !w.keeps(fieldGroupName):
+	case w.actions[fieldGroup] != keep:
+		w.counts[fieldGroupName][drop]++
+	default:
+		w.r.setText(fieldGroupName, s)
 	}
 }
 

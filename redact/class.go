@@ -17,6 +17,7 @@ const (
 	Segment                     // VLAN ids
 	Interface                   // names of this host's interfaces
 	Group                       // multicast group addresses
+	GroupName                   // what groups are called; leaves only with the address in clear
 	SourceAddress               // who sends to a group
 	HostAddress                 // who listens to a group
 	HostMAC                     // Ethernet address of a listener
@@ -37,6 +38,7 @@ var classNames = [numClasses]string{
 	Segment:        "segment",
 	Interface:      "interface",
 	Group:          "group",
+	GroupName:      "groupname",
 	SourceAddress:  "source",
 	HostAddress:    "host",
 	HostMAC:        "mac",

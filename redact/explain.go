@@ -46,10 +46,14 @@ func (p *Policy) Explain(e *bpf.Event) ([]Explanation, error) {
 			continue
 		}
 		rule, t := p.engine.ruleName(e.Kind, f, match), p.engine.treatment(e.Kind, f, match)
+		do := t.action
+		if g := p.engine.treatment(e.Kind, fieldGroup, match); f == fieldGroupName && g.action != keep {
+			rule, do = p.engine.ruleName(e.Kind, fieldGroup, match), drop // it goes with the group
+		}
 		if rule == "" {
 			rule = "profile " + string(p.cfg.profile())
 		}
-		list = append(list, Explanation{fields[f].Name, fields[f].Class.String(), t.action.String(), rule, shown.show(f)})
+		list = append(list, Explanation{fields[f].Name, fields[f].Class.String(), do.String(), rule, shown.show(f)})
 	}
 	return list, nil
 }

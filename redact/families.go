@@ -77,6 +77,7 @@ const (
 	GroupCopies
 	GroupCopyBytes
 	GroupMembers
+	GroupInfo
 	PortCopies
 	PortCopyBytes
 	CopyFailures
@@ -91,6 +92,7 @@ const (
 	IGMPRecordErrors
 	QuerierInfo
 	QuerierLastSeen
+	QuerierKnown
 	TableEntries
 	TableCapacity
 	TableRefused
@@ -114,7 +116,18 @@ const (
 	ConfigLastReloadOK
 	Scrapes
 	ScrapeRefused
+	LiveViewers
+	LiveViewersGone
+	LiveRequests
 	MetricExports
+	APIRequests
+	APIConnections
+	APIStreams
+	APIStreamLost
+	HistoryEvents
+	HistoryBytes
+	HistorySince
+	HistoryLost
 	JoinLatency
 	LeaveLatency
 	ObservedPackets
@@ -171,8 +184,10 @@ var families = [numFamilies]FamilyInfo{
 	GroupCopies:    {"fanlight_group_copies_total", "fanlight.group.copies", "Datagrams copied to ports for the group, copies that were lost included.", CounterType, "packets", groupLabels},
 	GroupCopyBytes: {"fanlight_group_copy_bytes_total", "fanlight.group.copy.bytes", "Frame bytes copied to ports for the group, copies that were lost included.", CounterType, "bytes", groupLabels},
 	GroupMembers:   {"fanlight_group_members", "fanlight.group.members", "Ports that subscribe to the group now.", GaugeType, "ports", groupLabels},
-	PortCopies:     {"fanlight_port_copies_total", "fanlight.port.copies", "Datagrams of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "packets", portLabels},
-	PortCopyBytes:  {"fanlight_port_copy_bytes_total", "fanlight.port.copy.bytes", "Frame bytes of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "bytes", portLabels},
+	GroupInfo: {"fanlight_group_info", "fanlight.group.info", "What the group is called, by the operator's names or IANA's registry; the value is 1.", GaugeType, "",
+		[]LabelInfo{byDomain, byVLAN, byGroup, {"name", GroupName}}},
+	PortCopies:    {"fanlight_port_copies_total", "fanlight.port.copies", "Datagrams of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "packets", portLabels},
+	PortCopyBytes: {"fanlight_port_copy_bytes_total", "fanlight.port.copy.bytes", "Frame bytes of the group copied to the port, lost copies included; what was flooded has no group.", CounterType, "bytes", portLabels},
 	CopyFailures: {"fanlight_copy_failures_total", "fanlight.copy.failures", "Copies that did not get through the port, by reason; copies minus failures is what was delivered. The interface is empty for ports that are gone.", CounterType, "packets",
 		[]LabelInfo{byDomain, byVLAN, byGroup, byInterface, byReason}},
 	SourcePackets: {"fanlight_source_packets_total", "fanlight.source.packets", "Datagrams that the source sent to the group.", CounterType, "packets", sourceLabels},
@@ -192,6 +207,8 @@ var families = [numFamilies]FamilyInfo{
 		[]LabelInfo{byDomain, byVLAN, {"address", QuerierAddress}, {"state", Public}}},
 	QuerierLastSeen: {"fanlight_querier_last_seen_timestamp_seconds", "fanlight.querier.last_seen.timestamp", "When the querier's last query came.", GaugeType, "seconds",
 		[]LabelInfo{byDomain, byVLAN, {"address", QuerierAddress}}},
+	QuerierKnown: {"fanlight_querier_known", "fanlight.querier.known", "1 if somebody asks for members, this agent included; 0 if nobody does, and hosts soon fall silent.", GaugeType, "",
+		[]LabelInfo{byDomain, byVLAN, {"protocol", Public}}},
 	TableEntries:   {"fanlight_table_entries", "fanlight.table.entries", "Entries in the table now.", GaugeType, "entries", []LabelInfo{byTable}},
 	TableCapacity:  {"fanlight_table_capacity", "fanlight.table.capacity", "Entries that the table can hold.", GaugeType, "entries", []LabelInfo{byTable}},
 	TableRefused:   {"fanlight_table_refused_total", "fanlight.table.refused", "Entries that found no room in the table; what they count went to a common entry.", CounterType, "entries", []LabelInfo{byTable}},
@@ -224,8 +241,24 @@ var families = [numFamilies]FamilyInfo{
 	Scrapes:                 {"fanlight_scrapes_total", "fanlight.scrapes", "Requests for the metrics page, by HTTP status.", CounterType, "requests", []LabelInfo{{"code", Public}}},
 	ScrapeRefused: {"fanlight_scrape_refused_total", "fanlight.scrape.refused", "Families of the agent's own metrics left out of a page: unknown to redaction, or failed.", CounterType, "families",
 		[]LabelInfo{byReason}},
+	LiveViewers: {"fanlight_live_viewers", "fanlight.live.viewers", "Browsers that follow the live page now.", GaugeType, "viewers", nil},
+	LiveViewersGone: {"fanlight_live_viewers_gone_total", "fanlight.live.viewers.gone", "Browsers that followed the live page, by what became of them: left, slow (they did not read, and were dropped) or refused (there were too many).", CounterType, "viewers",
+		[]LabelInfo{{"outcome", Public}}},
+	LiveRequests: {"fanlight_live_requests_total", "fanlight.live.requests", "Requests for the live page and its data, by HTTP status.", CounterType, "requests",
+		[]LabelInfo{{"code", Public}}},
 	MetricExports: {"fanlight_metric_exports_total", "fanlight.metric.exports", "Requests with metrics sent by OTLP, by what became of them.", CounterType, "requests",
 		[]LabelInfo{byExporter, {"outcome", Public}}},
+	APIRequests: {"fanlight_api_requests_total", "fanlight.api.requests", "Requests to the local API, by HTTP status; connections that found no place count as 503.", CounterType, "requests",
+		[]LabelInfo{{"code", Public}}},
+	APIConnections: {"fanlight_api_connections", "fanlight.api.connections", "Connections to the local API now, by unix or tcp.", GaugeType, "connections",
+		[]LabelInfo{{"transport", Public}}},
+	APIStreams: {"fanlight_api_streams", "fanlight.api.streams", "Clients of the local API that read events now.", GaugeType, "clients", nil},
+	APIStreamLost: {"fanlight_api_stream_lost_total", "fanlight.api.stream.lost", "Events that clients of the local API were told they do not get: slow_reader, the client fell behind all that is kept; missing, they were lost before.", CounterType, "events",
+		[]LabelInfo{byReason}},
+	HistoryEvents:    {"fanlight_history_events", "fanlight.history.events", "Events that the history holds.", GaugeType, "events", nil},
+	HistoryBytes:     {"fanlight_history_bytes", "fanlight.history", "Size of the history, in memory or on disk.", GaugeType, "bytes", nil},
+	HistorySince:     {"fanlight_history_since_timestamp_seconds", "fanlight.history.since.timestamp", "From when on the history holds all events.", GaugeType, "seconds", nil},
+	HistoryLost:      {"fanlight_history_lost_total", "fanlight.history.lost", "Events of the history that were dropped though there was room: the disk failed, or what it held came back damaged.", CounterType, "events", nil},
 	JoinLatency:      {"fanlight_join_latency_seconds", "fanlight.join.latency", "Time from the arrival of a report to the first packet that was copied to the new subscriber.", HistogramType, "seconds", nil},
 	LeaveLatency:     {"fanlight_leave_latency_seconds", "fanlight.leave.latency", "Time from the arrival of a leave to the last packet that was copied to the subscriber.", HistogramType, "seconds", nil},
 	ObservedPackets:  {"fanlight_observed_packets_total", "fanlight.observed.packets", "Datagrams of the stream seen on the interface. Without a group: of streams that had no room of their own, or are forgotten.", CounterType, "packets", observedLabels},

@@ -58,6 +58,7 @@ const (
 	fieldInnerVLAN
 	fieldSource
 	fieldGroup
+	fieldGroupName
 	fieldGroupScope
 	fieldGroupClass
 	fieldInterface
@@ -145,6 +146,10 @@ var fields = [numFields]Field{
 	fieldGroup: {Name: "group", Event: "Group", Class: Group, Type: TypeAddress, Help: "the group, G of (S,G)", Names: Names{
 		OTel: "fanlight.group", ECS: "destination.address,destination.ip", OCSF: "dst_endpoint.ip|dst_endpoint.uid|unmapped.group",
 		CEF: "dst|c6a3|dhost|fanlightGroup", LEEF: "dst|group", IPFIX: []Element{{"destinationIPv4Address", 12}, {"destinationIPv6Address", 28}},
+	}},
+	fieldGroupName: {Name: "group_name", Event: "GroupName", Class: GroupName, Type: TypeName, Help: "what the group is called, by the operator's names or IANA's registry", Names: Names{
+		OTel: "fanlight.group_name", ECS: "fanlight.group_name", OCSF: "unmapped.group_name",
+		CEF: "fanlightGroupName", LEEF: "groupName",
 	}},
 	fieldGroupScope: {Name: "group_scope", Event: "Group", Class: Public, Type: TypeWord, Help: "how far packets to the group may go (RFC 2365, RFC 7346)", Names: Names{
 		OTel: "fanlight.group_scope", ECS: "fanlight.group_scope", OCSF: "unmapped.group_scope",

@@ -78,7 +78,7 @@ func kindOf(c Class) labelKind {
 		return addrLabel
 	case Segment:
 		return vlanLabel
-	case Public, Domain, Interface, Build, Node:
+	case Public, Domain, Interface, GroupName, Build, Node:
 		return nameLabel
 	}
 	return noLabel
@@ -94,6 +94,8 @@ func fieldOf(c Class) (field, bool) {
 		return fieldVLAN, true
 	case Group:
 		return fieldGroup, true
+	case GroupName:
+		return fieldGroupName, true
 	case SourceAddress:
 		return fieldSource, true
 	case HostAddress:
@@ -133,11 +135,15 @@ func (p *Policy) labelTexts(info []LabelInfo, labels []Label) ([]string, failure
 		return nil, missingKey
 	}
 	match := p.engine.match(group, iface)
+	hidden := p.engine.treatment(0, fieldGroup, match).action != keep
 	texts := make([]string, len(labels))
 	for i, l := range labels {
 		var ok bool
 		if texts[i], ok = p.labelText(info[i].Class, l, match); !ok {
 			return nil, badLabels
+		}
+		if info[i].Class == GroupName && hidden {
+			texts[i] = "" // a name gives away what it names
 		}
 	}
 	return texts, noFailure

@@ -47,25 +47,25 @@ func profileList() string {
 var profiles = map[Profile][numClasses]action{
 	DefaultProfile: {
 		Public: keep, Time: keep, Counter: keep, Sequence: keep, Node: keep, Build: keep,
-		Domain: keep, Segment: keep, Interface: keep, Group: keep,
+		Domain: keep, Segment: keep, Interface: keep, Group: keep, GroupName: keep,
 		SourceAddress: pseudonym, HostAddress: pseudonym, HostMAC: pseudonym,
 		QuerierAddress: keep, QuerierMAC: pseudonym,
 	},
 	StrictProfile: {
 		Public: keep, Time: keep, Counter: keep, Sequence: keep, Node: pseudonym, Build: keep,
-		Domain: pseudonym, Segment: drop, Interface: pseudonym, Group: pseudonym,
+		Domain: pseudonym, Segment: drop, Interface: pseudonym, Group: pseudonym, GroupName: drop,
 		SourceAddress: pseudonym, HostAddress: pseudonym, HostMAC: pseudonym,
 		QuerierAddress: pseudonym, QuerierMAC: pseudonym,
 	},
 	SIEMProfile: {
 		Public: keep, Time: keep, Counter: keep, Sequence: keep, Node: keep, Build: keep,
-		Domain: keep, Segment: keep, Interface: keep, Group: keep,
+		Domain: keep, Segment: keep, Interface: keep, Group: keep, GroupName: keep,
 		SourceAddress: prefixPreserving, HostAddress: prefixPreserving, HostMAC: prefixPreserving,
 		QuerierAddress: keep, QuerierMAC: prefixPreserving,
 	},
 	RevealProfile: {
 		Public: keep, Time: keep, Counter: keep, Sequence: keep, Node: keep, Build: keep,
-		Domain: keep, Segment: keep, Interface: keep, Group: keep,
+		Domain: keep, Segment: keep, Interface: keep, Group: keep, GroupName: keep,
 		SourceAddress: keep, HostAddress: keep, HostMAC: keep,
 		QuerierAddress: keep, QuerierMAC: keep,
 	},

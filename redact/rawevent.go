@@ -30,6 +30,7 @@ type rawEvent struct {
 	InnerVLAN     uint16       `json:"inner_vlan"`
 	Source        netip.Addr   `json:"source"`
 	Group         netip.Addr   `json:"group"`
+	GroupName     string       `json:"group_name"`
 	Interface     string       `json:"interface"`
 	Host          netip.Addr   `json:"host"`
 	HostMAC       string       `json:"host_mac"`
@@ -93,7 +94,7 @@ func ParseEvent(raw []byte) (e bpf.Event, err error) {
 	e.Time, e.Ring, e.Seq = in.Time, in.Ring, in.Seq
 	e.Action, e.Reason, e.Domain, e.Interface = in.Action, in.Reason, in.Domain, in.Interface
 	e.VLAN = bpf.MakeVLAN(in.VLAN, in.InnerVLAN)
-	e.Source, e.Group, e.Host, e.Sources = in.Source, in.Group, host, in.Sources
+	e.Source, e.Group, e.GroupName, e.Host, e.Sources = in.Source, in.Group, in.GroupName, host, in.Sources
 	e.Protocol, e.FilterMode = in.Protocol, in.FilterMode
 	e.FanOut, e.PrevFanOut = in.FanOut, in.PrevFanOut
 	e.Packets, e.Bytes, e.Copies, e.CopyBytes = in.Packets, in.Bytes, in.Copies, in.CopyBytes

@@ -233,11 +233,13 @@ func checkTable(t testing.TB, tb *Table) {
 	perPort := map[Port]int{}
 	perSegment := map[VLAN]int{}
 	for k, g := range tb.groups {
-		if len(g.members) == 0 || g.key != k || tb.segments[k.VLAN] != g.segment {
+		if len(g.members) == 0 && !g.static || len(g.fixed) > 0 && !g.static || g.key != k || tb.segments[k.VLAN] != g.segment {
 			t.Fatalf("group %v is broken", k)
 		}
 		perSegment[k.VLAN]++
-		if len(g.members) > tb.cfg.Limits.PortsPerGroup {
+		members += len(g.fixed)
+		sources += g.fixedSources()
+		if len(g.members)+len(g.fixed) > tb.cfg.Limits.PortsPerGroup {
 			t.Fatalf("group %v has %d ports", k, len(g.members))
 		}
 		for i, m := range g.members {

@@ -28,7 +28,7 @@ type forwardingScratch struct {
 
 // Forwarding returns who gets a group's packets: the union of what the ports'
 // hosts want, RFC 9776 section 6.3 and RFC 4541 section 2.1.2. Everything in it
-// is sorted. ok is false if the group has no members.
+// is sorted. ok is false if the group has no members and is not static.
 func (t *Table) Forwarding(k GroupKey) (f Forwarding, ok bool) {
 	g := t.groups[k]
 	if g == nil {
@@ -46,6 +46,17 @@ func (t *Table) Forwarding(k GroupKey) (f Forwarding, ok bool) {
 			}
 		}
 	}
+	for i := range g.fixed {
+		if f := &g.fixed[i]; len(f.sources) == 0 {
+			s.any = append(s.any, f.port.id)
+		} else {
+			s.addrs = append(s.addrs, f.sources...)
+		}
+	}
+	if len(g.fixed) > 0 {
+		slices.Sort(s.any)
+		s.any = slices.Compact(s.any)
+	}
 	slices.SortFunc(s.addrs, netip.Addr.Compare)
 	s.addrs = slices.Compact(s.addrs)
 	for _, a := range s.addrs {
@@ -55,7 +66,24 @@ func (t *Table) Forwarding(k GroupKey) (f Forwarding, ok bool) {
 				s.ports = append(s.ports, m.port.id)
 			}
 		}
+		s.ports = g.appendFixed(s.ports, first, a)
 		s.sources = append(s.sources, SourcePorts{a, s.ports[first:len(s.ports):len(s.ports)]})
 	}
 	return Forwarding{Any: s.any, Sources: s.sources}, true
+}
+
+// appendFixed adds the ports that want the source by order of the operator to
+// those of the list from first on, and keeps that sorted.
+func (g *group) appendFixed(ports []Port, first int, source netip.Addr) []Port {
+	learnt := len(ports)
+	for i := range g.fixed {
+		if g.fixed[i].wants(source) {
+			ports = append(ports, g.fixed[i].port.id)
+		}
+	}
+	if len(ports) == learnt {
+		return ports
+	}
+	slices.Sort(ports[first:])
+	return ports[:first+len(slices.Compact(ports[first:]))]
 }

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// group is a group with at least one member.
+// group is a group with at least one member, or a static one.
 type group struct {
 	key     GroupKey
 	segment *segment
-	members []*member // by port
+	members []*member // that hosts reported, by port
+	static  bool      // the operator made it known
+	fixed   []fixed   // its static subscribers, by port
 }
 
 func (g *group) find(p Port) (int, bool) {

@@ -24,7 +24,7 @@ func (t *Table) room(key GroupKey, p *port, sources int) reason {
 	switch {
 	case g == nil && len(t.groups) >= limits.Groups:
 		return groupLimit
-	case g != nil && len(g.members) >= limits.PortsPerGroup:
+	case g != nil && len(g.members)+len(g.fixed) >= limits.PortsPerGroup:
 		return portLimit
 	}
 	return accepted
@@ -33,12 +33,7 @@ func (t *Table) room(key GroupKey, p *port, sources int) reason {
 // addMember makes a member that wants nothing yet: every membership starts as
 // INCLUDE({}), RFC 9776 section 6.2.1.
 func (t *Table) addMember(key GroupKey, s *segment, p *port) *member {
-	g := t.groups[key]
-	if g == nil {
-		g = &group{key: key, segment: s}
-		t.groups[key] = g
-		s.groups++
-	}
+	g := t.groupAt(key, s)
 	m := &member{group: g, port: p, joined: t.now}
 	m.owner = m
 	i, _ := g.find(p.id)
@@ -77,7 +72,23 @@ func (t *Table) removeMember(m *member, action, why string, by *cause) {
 	t.fill.members--
 	i, _ := g.find(p.id)
 	g.members = slices.Delete(g.members, i, i+1)
-	if len(g.members) > 0 {
+	t.dropIfEmpty(g)
+}
+
+// groupAt returns the group, and makes it at first.
+func (t *Table) groupAt(key GroupKey, s *segment) *group {
+	g := t.groups[key]
+	if g == nil {
+		g = &group{key: key, segment: s}
+		t.groups[key] = g
+		s.groups++
+	}
+	return g
+}
+
+// dropIfEmpty forgets a group that nobody wants any more.
+func (t *Table) dropIfEmpty(g *group) {
+	if len(g.members) > 0 || g.static {
 		return
 	}
 	g.segment.groups--

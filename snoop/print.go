@@ -142,3 +142,12 @@ func (*Table) LogValue() slog.Value { return slog.StringValue("snoop.Table") }
 
 // MarshalJSON returns the name of the type only.
 func (*Table) MarshalJSON() ([]byte, error) { return hiddenJSON("snoop.Table") }
+
+// Format prints the name of the type only.
+func (StaticPort) Format(s fmt.State, _ rune) { hide(s, "snoop.StaticPort") }
+
+// LogValue returns the name of the type only.
+func (StaticPort) LogValue() slog.Value { return slog.StringValue("snoop.StaticPort") }
+
+// MarshalJSON returns the name of the type only.
+func (StaticPort) MarshalJSON() ([]byte, error) { return hiddenJSON("snoop.StaticPort") }

@@ -86,6 +86,7 @@ func (t *Table) Reconfigure(cfg Config, now time.Duration) error {
 		for _, m := range slices.Clone(g.members) {
 			t.removeMember(m, ActionLeft, "not_allowed", nil)
 		}
+		t.ClearStatic(g.key, "not_allowed", now)
 	}
 	for _, s := range t.sortedSegments() {
 		for _, f := range []*family{s.v4, s.v6} {
@@ -139,6 +140,7 @@ func (t *Table) RemovePort(id Port, now time.Duration) {
 	for p.members != nil {
 		t.removeMember(p.members, ActionLeft, "port_gone", nil)
 	}
+	t.forgetFixed(p)
 	if p.info.Router {
 		t.staticRouter(p, false)
 	}

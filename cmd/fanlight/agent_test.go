@@ -48,8 +48,9 @@ netns: %s
 bpffs: %s
 events: [{type: file, path: %s}]
 redact: {profile: reveal}
+state: %s
 api: {socket: %s}
-`, strings.Join(extra, "\n    "), n.Switch().Name(), bpffs, events, filepath.Join(filepath.Dir(events), "api.sock")), events
+`, strings.Join(extra, "\n    "), n.Switch().Name(), bpffs, events, filepath.Dir(events), filepath.Join(filepath.Dir(events), "api.sock")), events
 }
 
 // startAgent runs a service with agentConfig until the test ends.

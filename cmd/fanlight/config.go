@@ -15,6 +15,8 @@ import (
 
 	"github.com/fanlight-io/fanlight/collector"
 	"github.com/fanlight-io/fanlight/exporters"
+	"github.com/fanlight-io/fanlight/history"
+	"github.com/fanlight-io/fanlight/live"
 	"github.com/fanlight-io/fanlight/redact"
 )
 
@@ -28,6 +30,9 @@ type config struct {
 	Events           []eventConfig `yaml:"events"`
 	Redact           redact.Config `yaml:"redact"`
 	API              apiConfig     `yaml:"api"`
+	// History is what the API keeps of the events.
+	History history.Config `yaml:"history"`
+	Live    live.Config    `yaml:"live"`
 }
 
 type metricsConfig struct {
@@ -174,6 +179,12 @@ func (c config) validate() error {
 		errs = append(errs, each("metrics", err)...)
 	}
 	errs = append(errs, c.API.validate())
+	if err := c.History.Validate(); err != nil {
+		errs = append(errs, each("history", err)...)
+	}
+	if err := c.Live.Validate(); err != nil {
+		errs = append(errs, each("live", err)...)
+	}
 	return errors.Join(append(errs, c.validateEvents()...)...)
 }
 
@@ -186,7 +197,10 @@ func each(key string, err error) (all []error) {
 }
 
 func (c config) validateEvents() (errs []error) {
-	names := map[string]bool{}
+	names := map[string]bool{live.SinkName: c.Live.Listen != ""}
+	if c.API.enabled() {
+		names[historySink], names[revealSink] = true, true
+	}
 	for i, e := range c.Events {
 		bad := func(err error) { errs = append(errs, each(fmt.Sprintf("events[%d]", i), err)...) }
 		bad(e.own.Validate())
@@ -197,7 +211,7 @@ func (c config) validateEvents() (errs []error) {
 		}
 		name := exporterName(i, e)
 		if names[name] {
-			bad(fmt.Errorf("name: %q is used twice", name))
+			bad(fmt.Errorf("name: %q is used twice, or by the API", name))
 		}
 		names[name] = true
 	}

@@ -26,6 +26,8 @@ func TestConfigErrorsNameTheKey(t *testing.T) {
 		{"key three levels down", oneDomain + "    querier: {version: {ipv4: 3}}\n", []string{"line 4", `"domains[0].querier.version.ipv4"`}},
 		{"limit", oneDomain + "    limits:\n      group: 3\n", []string{"line 5", `"domains[0].limits.group"`, `"groups"`}},
 		{"inline key of metrics", oneDomain + "metrics: {budgt: 3}\n", []string{"line 4", `"metrics.budgt"`, `"budget"`}},
+		{"live page for other hosts", oneDomain + "live: {listen: 0.0.0.0:9465}\n", []string{"line 4", "live: listen: 0.0.0.0 can be reached from other hosts", "127.0.0.1:9465"}},
+		{"live page and an exporter of its name", oneDomain + "live: {listen: 127.0.0.1:9465}\nevents: [{type: stdout, name: live}]\n", []string{"line 5", `"live" is used twice`}},
 		{"exporter key", oneDomain + "events:\n  - type: file\n    pth: x\n", []string{"line 6", `"pth"`, `"path"`}},
 		{"exporter key that all have", oneDomain + "events: [{type: stdout, queue_record: 5}]\n", []string{"line 4", `"queue_records"`}},
 		{"exporter type", oneDomain + "events: [{type: fiel}]\n", []string{"line 4", `"fiel"`, "file, kafka, otlp, stdout"}},

@@ -20,6 +20,7 @@ import (
 	"github.com/fanlight-io/fanlight/collector"
 	"github.com/fanlight-io/fanlight/exporters"
 	"github.com/fanlight-io/fanlight/lab"
+	"github.com/fanlight-io/fanlight/live"
 	"github.com/fanlight-io/fanlight/redact"
 )
 
@@ -33,6 +34,8 @@ type demoOptions struct {
 	rate     float64
 	metrics  string
 	events   string
+	live     string
+	open     bool
 	name     string
 }
 
@@ -50,13 +53,16 @@ At the end, or at Ctrl-C, it compares what was sent, copied, received and told
 event by event, prints the books, and removes everything that it made but the
 file of events. What a killed demo left is removed by the next one.
 
-The metrics page and the events show the demo's addresses in clear. Exit status
-1 means that something failed or that the books do not balance.
+The metrics page and the events show the demo's addresses in clear.
 
 Needs root. Nothing outside the demo's own namespaces is touched; if no BPF file
-system is mounted on /sys/fs/bpf, one is mounted while the demo runs.`,
+system is mounted on /sys/fs/bpf, one is mounted while the demo runs.
+
+Exit status 0 means that the books balance, 1 that they do not or that something
+failed.`,
 		Example: `  fanlight demo
   fanlight demo --for 10s
+  fanlight demo --open
   fanlight demo --hosts 12 --rate 5000 --metrics 127.0.0.1:0
   fanlight demo --for 1m --events /tmp/events.jsonl > frames.txt`,
 		Args: noArguments,
@@ -74,6 +80,8 @@ system is mounted on /sys/fs/bpf, one is mounted while the demo runs.`,
 	f.Float64Var(&o.rate, "rate", 1000, "`packets` per second and group, up to 50000")
 	f.StringVar(&o.metrics, "metrics", "127.0.0.1:9464", "`address` of the metrics page; port 0 means any free one, empty none")
 	f.StringVar(&o.events, "events", "", "`file` to append events to, as JSON lines (default: one in a new temporary directory)")
+	f.StringVar(&o.live, "live", "", "`address` of the live page, on this host only; port 0 means any free one, empty none")
+	f.BoolVar(&o.open, "open", false, "open the live page in a browser, if there is a display (without --live at "+demoLive+")")
 	f.StringVar(&o.name, "name", "", "`name` that lets several demos run at once")
 	return cmd
 }
@@ -93,7 +101,21 @@ func (o demoOptions) validate() error {
 	case !demoName.MatchString(o.name):
 		return fmt.Errorf("%w: --name: %q is not up to 16 lower-case letters and digits", errUsage, o.name)
 	}
+	if err := o.page().Validate(); err != nil {
+		return fmt.Errorf("%w: --live: %w", errUsage, err)
+	}
 	return nil
+}
+
+// demoLive is where the live page is that --open asks for.
+const demoLive = "127.0.0.1:9465"
+
+// page is where the live page is.
+func (o demoOptions) page() live.Config {
+	if o.live == "" && o.open {
+		return live.Config{Listen: demoLive}
+	}
+	return live.Config{Listen: o.live}
 }
 
 func (o demoOptions) network() string {
@@ -115,6 +137,7 @@ func (o demoOptions) config(events string) config {
 		Metrics: metricsConfig{Listen: o.metrics},
 		Events:  []eventConfig{{typ: "file", SinkConfig: collector.DefaultSinkConfig(), own: &exporters.FileConfig{Type: "file", Path: events}}},
 		Redact:  redact.Config{Profile: redact.RevealProfile},
+		Live:    o.page(),
 		API:     apiConfig{Socket: filepath.Join("/run/fanlight", o.network()+".sock")},
 	}
 }
@@ -224,9 +247,15 @@ func (d *demo) build(ctx context.Context) (err error) {
 	d.undo = append(d.undo, d.network.net.Close)
 
 	log := slog.New(slog.NewTextHandler(&d.notices, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	d.service, err = newService(d.config(d.events), log)
+	cfg := d.config(d.events)
+	cfg.State = filepath.Join("/run/fanlight", d.demoOptions.network()+".state") // what is ordered ends with the demo
+	if err := os.RemoveAll(cfg.State); err != nil {
+		return fmt.Errorf("remove what a killed demo left: %w", err)
+	}
+	d.undo = append(d.undo, func() error { return os.RemoveAll(cfg.State) })
+	d.service, err = newService(cfg, log)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; choose another address with --metrics, such as 127.0.0.1:0 for any free port", err)
+		return fmt.Errorf("%w; choose another address with --metrics or --live, such as 127.0.0.1:0 for any free port", err)
 	}
 	if err != nil {
 		return err
@@ -303,6 +332,11 @@ func (d *demo) show(ctx context.Context) error {
 	if err := d.network.send(d.rate); err != nil {
 		return err
 	}
+	if d.open {
+		if err := openBrowser(d.service.liveURL()); err != nil {
+			fmt.Fprintf(d.stderr, "no browser was opened: %v; the live page is at %s\n", err, d.service.liveURL())
+		}
+	}
 	out := newScreen(d.stdout)
 	tick := time.NewTicker(d.interval)
 	defer tick.Stop()
@@ -341,6 +375,9 @@ func (d *demo) table(rows []groupRow, since time.Duration, live bool) []byte {
 	appendGroups(&out, rows)
 	if at := d.service.metricsAddress(); at != "" {
 		fmt.Fprintf(&out, "metrics:          http://%s/metrics\n", at)
+	}
+	if url := d.service.liveURL(); url != "" {
+		fmt.Fprintf(&out, "live page:        %s\n", url)
 	}
 	fmt.Fprintf(&out, "events:           %s\n", d.events)
 	fmt.Fprintf(&out, "ask the agent:    fanlight groups list --socket %s\n", d.service.cfg.API.path())

@@ -151,9 +151,17 @@ func (b *books) balances() []balance {
 		{"frames of the groups at the host that never joined = 0", b.overheard, 0},
 	}
 	for _, s := range b.sinks {
-		all = append(all, balance{"events produced = delivered + lost, exporter " + s.Name, s.Produced, s.Delivered + s.TotalLost()})
+		all = append(all, balance{eventsBalance(s), s.Produced, s.Delivered + s.Filtered + s.TotalLost()})
 	}
 	return all
+}
+
+// eventsBalance says what must hold for an exporter; one that filters says so.
+func eventsBalance(s collector.SinkStatus) string {
+	if s.Filtered == 0 {
+		return "events produced = delivered + lost, exporter " + s.Name
+	}
+	return "events produced = delivered + filtered + lost, exporter " + s.Name
 }
 
 // err names what does not balance.

@@ -43,6 +43,7 @@ func startDemoIn(t *testing.T, path, name string, args ...string) *demoProcess {
 	p := &demoProcess{t: t, network: demoPrefix + "-" + name, events: filepath.Join(t.TempDir(), "events.jsonl")}
 	args = append([]string{"demo", "--name", name, "--metrics", "127.0.0.1:0", "--events", p.events, "--interval", "200ms"}, args...)
 	p.Cmd = exec.CommandContext(t.Context(), path, args...)
+	p.Cmd.Env = append(os.Environ(), "DISPLAY=", "WAYLAND_DISPLAY=")
 	p.Cmd.Stderr = &p.stderr
 	out, err := p.StdoutPipe()
 	if err != nil {
@@ -311,5 +312,30 @@ exit $code`
 	}
 	if l := left(t, demoPrefix+"-"+ownDemo("mount")); len(l) > 0 {
 		t.Errorf("left: %q", l)
+	}
+}
+
+// TestDemoLivePage: the demo tells where its live page is, and the page's own
+// exporter is in the books.
+func TestDemoLivePage(t *testing.T) {
+	p := startDemo(t, "live", "--for", "3s", "--live", "127.0.0.1:0", "--open")
+	url := p.await(`^live page: +(http://127\.0\.0\.1:\d+/)$`)[1]
+	answer, err := http.Get(url + "stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	frames := bufio.NewReader(answer.Body)
+	for _, want := range []string{"retry: ", "", "event: snapshot\n", `"group":"239.1.1.1"`, "", "event: tick\n"} {
+		if line, err := frames.ReadString('\n'); err != nil || !strings.Contains(line, want) {
+			t.Errorf("line %q (%v), want %q", line, err, want)
+		}
+	}
+	out, code := p.end()
+	if code != 0 || !strings.Contains(p.stderr.String(), "no browser was opened: there is no display; the live page is at "+url) {
+		t.Errorf("exit status %d, stderr %q", code, p.stderr.String())
+	}
+	if !regexp.MustCompile(`(?m)^ok +events produced = delivered( \+ filtered)? \+ lost, exporter live +[1-9]`).MatchString(out) {
+		t.Errorf("the books lack the live page:\n%s", out)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -12,14 +13,17 @@ import (
 func newExplainReason(e env) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "explain [REASON]",
-		Short: "Explain a drop reason: what happened, and what helps",
+		Use:   "explain [REASON|FINDING]",
+		Short: "Explain a drop reason or a finding of the doctor: what it means, and what helps",
 		Long: `Explain says what a reason in fanlight_drops_total, fanlight_copy_failures_total or
-a drop event means, where the packet or the copy was lost, and what helps. Without
-a reason it lists all of them. It needs no agent.`,
+a drop event means, where the packet or the copy was lost, and what helps; and the
+same of what 'fanlight doctor' finds. Without a name it lists all of them, in JSON
+the reasons only. It needs no agent.`,
 		Example: `  fanlight explain
-  fanlight explain backlog_full`,
-		Args: cobra.MaximumNArgs(1),
+  fanlight explain backlog_full
+  fanlight explain rp_filter`,
+		Args:              atMostOne("REASON"),
+		ValidArgsFunction: completeReasons,
 		RunE: func(_ *cobra.Command, args []string) error {
 			inJSON, err := wantsJSON(output)
 			if err != nil {
@@ -27,6 +31,9 @@ a reason it lists all of them. It needs no agent.`,
 			}
 			chosen := reasons
 			if len(args) == 1 {
+				if k, ok := findingNamed(args[0]); ok {
+					return explainFinding(e, k, inJSON)
+				}
 				r, err := reasonNamed(args[0])
 				if err != nil {
 					return err
@@ -39,7 +46,7 @@ a reason it lists all of them. It needs no agent.`,
 			case len(args) == 1:
 				return writeReason(e, chosen[0])
 			}
-			return writeReasons(e, chosen)
+			return errors.Join(writeReasons(e, chosen), writeFindings(e))
 		},
 	}
 	outputFlag(cmd, &output)
@@ -54,7 +61,8 @@ func reasonNamed(name string) (explainedReason, error) {
 		}
 		known = append(known, r.Reason)
 	}
-	return explainedReason{}, fmt.Errorf("%w: no reason %q%s", errUsage, name, suggest(name, known))
+	known = append(known, findingIDs()...)
+	return explainedReason{}, fmt.Errorf("%w: no reason and no finding %q%s", errUsage, name, suggest(name, known))
 }
 
 func writeReason(e env, r explainedReason) error {
@@ -70,4 +78,14 @@ func writeReasons(e env, list []explainedReason) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Reason, r.Lost, strings.TrimSuffix(first, "."))
 	}
 	return w.Flush()
+}
+
+// atMostOne refuses more than one argument, named what.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%w: want at most one %s, got %d arguments; see '%s --help'", errUsage, what, len(args), c.CommandPath())
+		}
+		return nil
+	}
 }

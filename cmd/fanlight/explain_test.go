@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fanlight-io/fanlight/bpf"
+	"github.com/fanlight-io/fanlight/doctor"
 )
 
 // TestEveryReasonIsExplained, once, with a remedy.
@@ -31,22 +32,23 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
-func TestExplainReason(t *testing.T) {
-	out, _, err := call(t.Context(), "explain", "backlog_full")
-	if err != nil || !strings.HasPrefix(out, "backlog_full: a copy was lost\n\n") || !strings.Contains(out, "What helps: 'sysctl -w net.core.netdev_max_backlog") {
+func TestExplainFinding(t *testing.T) {
+	out, _, err := call(t.Context(), "explain", "rp_filter")
+	if err != nil || !strings.HasPrefix(out, "rp_filter: a finding of 'fanlight doctor'") || !strings.Contains(out, "  sysctl -w net.ipv4.conf.all.rp_filter={mode}") {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	out, _, err = call(t.Context(), "explain")
-	if err != nil || strings.Count(out, "\n") != len(reasons)+1 {
+	out, _, err = call(t.Context(), "explain", "rp_filter", "-o", "json")
+	var list []doctor.Kind
+	if err != nil || json.Unmarshal([]byte(out), &list) != nil || len(list) != 1 || list[0].ID != "rp_filter" {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	out, _, err = call(t.Context(), "explain", "ttl", "-o", "json")
-	var list []explainedReason
-	if err != nil || json.Unmarshal([]byte(out), &list) != nil || len(list) != 1 || list[0].Reason != "ttl" {
-		t.Errorf("%v:\n%s", err, out)
-	}
-	_, _, err = call(t.Context(), "explain", "backlog_ful")
-	if err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), `did you mean "backlog_full"?`) {
+	_, _, err = call(t.Context(), "explain", "rp_fliter")
+	if err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), `did you mean "rp_filter"?`) {
 		t.Errorf("misspelt: %v", err)
+	}
+	for _, k := range doctor.Kinds() {
+		if _, err := reasonNamed(k.ID); err == nil {
+			t.Errorf("%s is both a reason and a finding", k.ID)
+		}
 	}
 }

@@ -49,39 +49,19 @@ func TestListsOfARunningAgent(t *testing.T) {
 				t.Errorf("groups:\n%s", groups)
 			}
 			subscribers := list("subscribers", "list")
-			if !regexp.MustCompile(`(?m)^\w+ +- +` + c.group + ` +` + c.port + ` +igmpv3 +exclude +` + c.host + ` +[1-9]\d* +\d+s$`).MatchString(subscribers) {
+			if !regexp.MustCompile(`(?m)^\w+ +- +` + c.group + ` +` + c.port + ` +igmpv3 +exclude +` + c.host + ` +[1-9]\d* +\d+s +-$`).MatchString(subscribers) {
 				t.Errorf("subscribers:\n%s", subscribers)
 			}
 			var summaries []groupSummary
 			if err := json.Unmarshal([]byte(list("groups", "list", "-o", "json")), &summaries); err != nil {
 				t.Fatal(err)
 			}
-			if len(summaries) != 1 || summaries[0].Packets != sent || summaries[0].Bytes == 0 {
+			if len(summaries) != 1 || summaries[0].Packets+summaries[0].Dropped != sent || summaries[0].Bytes == 0 {
 				t.Errorf("%+v, want %d packets", summaries, sent)
 			}
 			if len(members) != 1 || len(members[0].Hosts) != 1 || members[0].Joined.IsZero() {
 				t.Errorf("%+v", members)
 			}
 		})
-	}
-}
-
-func TestListErrors(t *testing.T) {
-	none := filepath.Join(t.TempDir(), "none.sock")
-	for _, c := range []struct {
-		args string
-		want string
-		code int
-	}{
-		{"groups list --group 10.1.1.1", "is no group", 2},
-		{"subscribers list -o xml", "xml", 2},
-		{"groups list now", "unexpected argument", 2},
-		{"groups lst", `unexpected argument "lst"`, 2},
-		{"subscribers list --socket " + none, "no agent answers", 1},
-	} {
-		_, _, err := call(t.Context(), strings.Fields(c.args)...)
-		if err == nil || !strings.Contains(err.Error(), c.want) || exitCode(err) != c.code {
-			t.Errorf("fanlight %s: %v (exit status %d), want %q and %d", c.args, err, exitCode(err), c.want, c.code)
-		}
 	}
 }

@@ -50,26 +50,6 @@ func exitCode(err error) int {
 	return 1
 }
 
-// fanlight runs the command line.
-func fanlight(ctx context.Context, e env, args []string) error {
-	root := &cobra.Command{
-		Use:           "fanlight",
-		Short:         "Replicate multicast in the kernel, and see where each copy went",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          noArguments,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	root.SetOut(e.stdout)
-	root.SetErr(e.stderr)
-	root.SetArgs(args)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %v; see '%s --help'", errUsage, err, c.CommandPath())
-	})
-	root.AddCommand(newRun(e), newDemo(e), newCheck(e), newStatus(e), newGroups(e), newSubscribers(e), newExplainReason(e), newProbe(e), newDetach(e), newRedact(e), newVersion(e))
-	return root.ExecuteContext(ctx)
-}
-
 // noArguments is for verbs, which take flags only, and for the command itself,
 // whose arguments are verbs.
 func noArguments(c *cobra.Command, args []string) error {

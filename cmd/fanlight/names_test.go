@@ -27,6 +27,7 @@ var promised = map[string][]string{
 	"fanlight_igmp_errors_total":                            {"domain", "interface", "reason"},
 	"fanlight_querier_info":                                 {"domain", "address", "state"},
 	"fanlight_querier_last_seen_timestamp_seconds":          {"domain", "address"},
+	"fanlight_querier_known":                                {"domain", "protocol"},
 	"fanlight_table_entries":                                {"table"},
 	"fanlight_table_capacity":                               {"table"},
 	"fanlight_events_produced_total":                        {"kind"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -105,7 +106,8 @@ func TestObservedAnswer(t *testing.T) {
 	pub := n.Host("pub")
 	sent := send(t, pub, lab.SendConfig{Group: addr("239.13.0.1"), Count: 50})
 	var got observedAnswer
-	if err := ask(t.Context(), a.service.cfg.API.path(), "/v1/observed", &got); err != nil {
+	_, body := a.get("/v1/observed")
+	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatal(err)
 	}
 	found := false
@@ -123,7 +125,7 @@ func TestObservedAnswer(t *testing.T) {
 	}
 	strict := redacttest.Policy(t, redact.StrictProfile)
 	w := httptest.NewRecorder()
-	apiHandler(a.agent, strict).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/observed", nil))
+	apiHandler(viewer{agent: &sharedAgent{Agent: a.agent}, policy: strict}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/observed", nil))
 	if body := w.Body.String(); w.Code != http.StatusOK || strings.Contains(body, pub.Addr4.String()) || strings.Contains(body, "239.13.0.1") || !strings.Contains(body, "source_") {
 		t.Errorf("status %d: under profile strict the answer is %s", w.Code, body)
 	}

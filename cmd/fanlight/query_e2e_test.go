@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -65,6 +66,35 @@ func TestPortsWithoutRoomAreCounted(t *testing.T) {
 	a := startConfig(t, cfg+"tables: {ports: 2}\n", events)
 	if got := a.scrape().sum("fanlight_table_refused_total", `table="ports"`); got != 1 {
 		t.Errorf("%v ports were refused, want 1", got)
+	}
+}
+
+// The page tells who asks, and when nobody does.
+func TestWhoAsksIsOnThePage(t *testing.T) {
+	n := newNet(t, "sub", "router")
+	a := startAgent(t, n, "querier: {mode: off, query_interval: 1s, query_response_interval: 200ms}")
+	joinGroup(t, n.Host("sub"), testGroup)
+	known := func(protocol string, want float64) func(series) bool {
+		return func(s series) bool {
+			v, ok := s[`fanlight_querier_known{domain="lab",protocol="`+protocol+`"}`]
+			return ok && v == want
+		}
+	}
+	a.wait("nobody asks", known("igmp", 0))
+	router := n.Host("router")
+	query := frame.IGMPv3Query(frame.Query{MaxResp: 5, QRV: 2, QQIC: 1})
+	sendFrames(t, rawSender(t, router), frame.IGMP{SrcMAC: frame.MAC(router.MAC), Src: router.Addr4}.Wrap(query))
+	s := a.wait("the router asks", known("igmp", 1))
+	who := fmt.Sprintf(`{domain="lab",address="%v"`, router.Addr4)
+	if s["fanlight_querier_info"+who+`,state="other"}`] != 1 || s["fanlight_querier_last_seen_timestamp_seconds"+who+"}"] == 0 {
+		t.Errorf("got %v, want %s", s.family("fanlight_querier_info"), who)
+	}
+	if !known("mld", 0)(s) {
+		t.Errorf("got %v, want no querier for MLD", s.family("fanlight_querier_known"))
+	}
+	s = a.wait("it is gone after two intervals", known("igmp", 0))
+	if lost := s.sum("fanlight_redaction_failures_total"); lost != 0 {
+		t.Errorf("%v series could not be redacted", lost)
 	}
 }
 

@@ -17,9 +17,12 @@ func newRedact(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redact",
 		Short: "Explain what leaves this host, make keys, and undo what a key holder may",
+		Long: `Redact holds the verbs about what policy does to addresses and names before they
+leave this host.`,
 		Example: `  fanlight redact genkey /etc/fanlight/redact.key
   fanlight redact explain event.json --config /etc/fanlight/fanlight.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(newExplain(e), newReveal(e), newGenkey(e))
 	return cmd
@@ -124,9 +127,12 @@ type exporterPolicy struct {
 }
 
 // exporterPolicies returns the policies in use, each with the exporters whose
-// policy it is. The metrics page has the base policy.
+// policy it is. The metrics page and the API have the base policy.
 func exporterPolicies(cfg config, base *redact.Policy) ([]exporterPolicy, error) {
 	all := []exporterPolicy{{[]string{"metrics"}, base}}
+	if cfg.API.enabled() {
+		all[0].exporters = append(all[0].exporters, historySink)
+	}
 	for i, x := range cfg.Events {
 		name := exporterName(i, x)
 		p, err := policyOf(base, name, x)

@@ -42,6 +42,7 @@ func TestABadReloadChangesNothing(t *testing.T) {
 			"unknown key":        strings.Replace(stricter, "ports:", "prots:", 1),
 			"one domain is bad":  strings.Replace(stricter, "domains:", "domains:\n  - {name: x, ports: [none], unregistered: perhaps}", 1),
 			"limits do not fit":  strings.Replace(stricter, quickQuerier, "limits: {groups: 100000}", 1),
+			"live changed":       stricter + "live: {listen: 127.0.0.1:0}\n",
 			"needs a restart":    stricter + "tables: {groups: 100}\n",
 			"exporter changed":   strings.Replace(stricter, "type: file", "type: file, mode: \"0640\"", 1),
 			"other redaction":    strings.Replace(stricter, "profile: reveal", "profile: default", 1),

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,6 +36,10 @@ that 'observe' names are only looked at: nothing on them changes.
 SIGHUP reads the configuration again; a bad one is refused as a whole and the
 old one goes on. SIGTERM stops the agent; the kernel goes on forwarding to the
 members known then, until another agent takes over or 'fanlight detach'.
+
+Beside its metrics it answers /livez and /readyz. A systemd service of
+Type=notify is told of start, reload and stop, and its watchdog is fed while
+every loop of the agent makes progress.
 
 Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON, and
 CAP_SYS_ADMIN if 'netns' names another network namespace. Once it forwards, it
@@ -104,11 +109,13 @@ type service struct {
 	pushes  []*exporters.OTLPMetrics
 	reopen  []exporters.Reopener
 	listen  net.Listener
-	api     net.Listener
+	api     *apiServer // nil: none
+	live    *livePage  // nil: none
 	cfg     config
 
 	reloadOK   *redact.Series
 	reloadTime *redact.Series
+	refused    atomic.Bool // the last reload
 }
 
 // newService opens what cfg asks for. Listeners and files are open when it
@@ -146,17 +153,21 @@ func newService(cfg config, log *slog.Logger) (s *service, err error) {
 		return nil, err
 	}
 	s.adopt(sinks)
+	if cfg.API.enabled() {
+		if sinks, err = s.openAPI(sinks); err != nil {
+			closeSinks(sinks)
+			return nil, err
+		}
+	}
 	if cfg.Metrics.Listen != "" {
 		if s.listen, err = net.Listen("tcp", cfg.Metrics.Listen); err != nil {
 			closeSinks(sinks)
-			return nil, fmt.Errorf("metrics.listen: %w", err)
+			return nil, errors.Join(fmt.Errorf("metrics.listen: %w", err), s.closeListeners())
 		}
 	}
-	if cfg.API.path() != "" {
-		if s.api, err = cfg.API.listen(); err != nil {
-			closeSinks(sinks)
-			return nil, errors.Join(fmt.Errorf("api.socket: %w", err), s.closeListeners())
-		}
+	if sinks, err = s.openLive(sinks); err != nil {
+		closeSinks(sinks)
+		return nil, errors.Join(err, s.closeListeners())
 	}
 	s.agent = collector.New(cfg.Config, collector.Deps{
 		Policy: policy, Metrics: s.metrics, Registry: registry, Sinks: sinks, Log: log,
@@ -248,12 +259,31 @@ func (s *service) countActions(exporter string, c exporters.Counter) {
 	})
 }
 
+// openAPI opens the API, and returns the sinks with those that it reads.
+func (s *service) openAPI(sinks []collector.NamedSink) ([]collector.NamedSink, error) {
+	events, err := newEventSource(s.cfg, s.policy)
+	if err != nil {
+		return sinks, err
+	}
+	sinks = append(sinks, events.sinks()...)
+	if s.api, err = listenAPI(s.cfg.API, s.metrics, events); err != nil {
+		return sinks, err
+	}
+	s.reopen = append(s.reopen, s.api.reopeners()...)
+	return sinks, nil
+}
+
+// closeListeners closes those that are not served.
 func (s *service) closeListeners() error {
 	var errs []error
-	for _, l := range []net.Listener{s.listen, s.api} {
-		if l != nil {
-			errs = append(errs, l.Close())
-		}
+	if s.listen != nil {
+		errs = append(errs, s.listen.Close())
+	}
+	if s.api != nil {
+		errs = append(errs, s.api.close())
+	}
+	if s.live != nil {
+		errs = append(errs, s.live.listen.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -276,10 +306,14 @@ func (s *service) metricsAddress() string {
 func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if s.listen != nil {
+		s.addHealth(ctx)
 		g.Go(func() error { return s.page.Serve(ctx, s.listen) })
 	}
 	if s.api != nil {
-		g.Go(func() error { return serveAPI(ctx, s.api, s.agent, s.policy) })
+		g.Go(func() error { return s.api.run(ctx, s.agent, s.policy) })
+	}
+	if s.live != nil {
+		g.Go(func() error { return s.live.Run(ctx, s.live.listen) })
 	}
 	for _, push := range s.pushes {
 		g.Go(func() error {
@@ -337,7 +371,7 @@ func (c config) fixed(next config) error {
 		was, now any
 	}{
 		{"metrics", c.Metrics, next.Metrics}, {"events", c.Events, next.Events}, {"redact", c.Redact, next.Redact},
-		{"api", c.API, next.API},
+		{"api", c.API, next.API}, {"history", c.History, next.History}, {"live", c.Live, next.Live},
 	} {
 		if !reflect.DeepEqual(part.was, part.now) {
 			return fmt.Errorf("%s changed: %w", part.key, collector.ErrNeedsRestart)
@@ -347,6 +381,7 @@ func (c config) fixed(next config) error {
 }
 
 func (s *service) reloaded(ok bool) {
+	s.refused.Store(!ok)
 	if !ok {
 		s.reloadOK.Set(0)
 		return
@@ -360,7 +395,10 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 	if err != nil {
 		return err
 	}
+	sv := newSupervisor(log)
 	g, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, sv.stopping)
+	defer stop()
 	g.Go(func() error { return s.run(ctx) })
 	g.Go(func() error {
 		select {
@@ -380,15 +418,29 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 			doing = "observing"
 		}
 		log.Info(doing, "metrics", s.metricsAddress())
+		sv.ready(s.statusLine())
+		g.Go(func() error { sv.keepStatus(ctx, s.statusLine); return nil })
+		sv.guard(ctx, s.agent.Stuck)
+		if url := s.liveURL(); url != "" {
+			log.Info("live page", "url", url)
+		}
 		return nil
 	})
 	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.agent.Ready(): // a signal that comes earlier waits
+		}
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-e.reload:
-				switch err := s.reload(path); {
+				sv.reloading()
+				err := s.reload(path)
+				sv.ready(s.statusLine())
+				switch {
 				case err == nil:
 					log.Info("configuration reloaded")
 				case errors.Is(err, collector.ErrHalfReloaded):

@@ -18,7 +18,8 @@ import (
 var errUnhealthy = errors.New("not everything is well")
 
 func newStatus(e env) *cobra.Command {
-	var socket, output string
+	var c client
+	var output string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the running agent does: domains, tables, and where events went",
@@ -43,7 +44,7 @@ lost, that a table is full, or that no agent answers.`,
 				return err
 			}
 			var raw json.RawMessage
-			if err := ask(cmd.Context(), socket, "/v1/status", &raw); err != nil {
+			if err := c.ask(cmd.Context(), "/v1/status", nil, &raw); err != nil {
 				return err
 			}
 			var s agentStatus
@@ -59,7 +60,7 @@ lost, that a table is full, or that no agent answers.`,
 		},
 	}
 	outputFlag(cmd, &output)
-	cmd.Flags().StringVar(&socket, "socket", defaultSocket, "`path` of the agent's socket")
+	c.flags(cmd)
 	return cmd
 }
 

@@ -56,8 +56,13 @@ func TestStatusOfARunningAgent(t *testing.T) {
 	if err := d.Decode(&s); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Sinks) != 1 || s.Sinks[0].Produced == 0 || s.Sinks[0].Produced != s.Sinks[0].Delivered+s.Sinks[0].Waiting {
+	if len(s.Sinks) != 2 || s.Sinks[0].Name != "file" || s.Sinks[1].Name != historySink {
 		t.Errorf("sinks: %+v", s.Sinks)
+	}
+	for _, x := range s.Sinks {
+		if x.Produced == 0 || x.Produced != x.Delivered+x.Waiting {
+			t.Errorf("sink: %+v", x)
+		}
 	}
 }
 
@@ -72,25 +77,25 @@ func TestStatusWithoutAnAgent(t *testing.T) {
 // TestSocketOfADeadAgent is taken over; one of a living agent is not.
 func TestSocketOfADeadAgent(t *testing.T) {
 	cfg := apiConfig{Socket: filepath.Join(t.TempDir(), "run", "api.sock")}
-	dead, err := cfg.listen()
+	dead, err := cfg.listenSocket()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dead.(*net.UnixListener).SetUnlinkOnClose(false) // as SIGKILL leaves it
 	dead.Close()
-	alive, err := cfg.listen()
+	alive, err := cfg.listenSocket()
 	if err != nil {
 		t.Fatalf("socket of a dead agent: %v", err)
 	}
 	defer alive.Close()
-	if _, err := cfg.listen(); err == nil || !strings.Contains(err.Error(), "another agent answers") {
+	if _, err := cfg.listenSocket(); err == nil || !strings.Contains(err.Error(), "another agent answers") {
 		t.Errorf("socket of a living agent: %v", err)
 	}
 	file := apiConfig{Socket: filepath.Join(t.TempDir(), "file")}
 	if err := os.WriteFile(file.Socket, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := file.listen(); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := file.listenSocket(); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("a file in the place of the socket: %v", err)
 	}
 }

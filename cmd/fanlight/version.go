@@ -36,6 +36,8 @@ func newVersion(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of fanlight",
+		Long: `Version shows the release, the commit that it was built from, and the Go version
+that built it. 'fanlight --version' is short for it.`,
 		Example: `  fanlight version
   fanlight version -o json`,
 		Args: noArguments,

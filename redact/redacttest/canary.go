@@ -54,6 +54,7 @@ var (
 	QuerierCanary   = netip.MustParseAddr("203.0.113.222")
 	DomainCanary    = "domain-canary-Ω"
 	InterfaceCanary = "veth-canary<7>"
+	NameCanary      = "name-canary & sons"
 	VLANCanary      = bpf.MakeVLAN(3947, 2741)
 	OriginCanary    = redact.Origin{Node: "node-canary.example", BootID: "ca9a27b0-0000-4000-8000-0000feedface"}
 )
@@ -65,7 +66,7 @@ func StrictCanaryEvents() []bpf.Event {
 	events := CanaryEvents()
 	for i := range events {
 		e := &events[i]
-		e.Group, e.Domain, e.Interface, e.VLAN = groups[i%len(groups)], DomainCanary, InterfaceCanary, VLANCanary
+		e.Group, e.GroupName, e.Domain, e.Interface, e.VLAN = groups[i%len(groups)], NameCanary, DomainCanary, InterfaceCanary, VLANCanary
 		if e.Kind == bpf.KindQuerier {
 			e.Host = QuerierCanary
 		}
@@ -104,6 +105,8 @@ func canaryLabel(l redact.LabelInfo, group netip.Addr) redact.Label {
 		return redact.Name(InterfaceCanary)
 	case redact.Domain:
 		return redact.Name(DomainCanary)
+	case redact.GroupName:
+		return redact.Name(NameCanary)
 	}
 	return redact.Name("word")
 }
@@ -164,7 +167,7 @@ var strictForms = func() (all []form) {
 		}
 	}
 	for name, text := range map[string]string{
-		"domain": DomainCanary, "interface": InterfaceCanary, "node": OriginCanary.Node, "boot id": OriginCanary.BootID,
+		"domain": DomainCanary, "interface": InterfaceCanary, "group name": NameCanary, "node": OriginCanary.Node, "boot id": OriginCanary.BootID,
 	} {
 		all = append(all, byteForms(name, []byte(text))...)
 		quoted, _ := json.Marshal(text) // with brackets escaped, as in a record

@@ -97,7 +97,7 @@ func sample(kind bpf.Kind) bpf.Event {
 		e.Source, e.Group, e.Interface, e.Reason, e.VLAN = source6, group6, "veth-<3>", "no_member", bpf.MakeVLAN(100, 7)
 		e.Packets, e.Bytes = 4, 400
 	case bpf.KindMembership:
-		e.Group, e.Interface, e.Host, e.HostMAC = group4, "p1", host4, hostMAC
+		e.Group, e.GroupName, e.Interface, e.Host, e.HostMAC = group4, "test feed", "p1", host4, hostMAC
 		e.Protocol, e.FilterMode, e.Sources, e.Ring = "igmpv3", "include", []netip.Addr{source4, host4}, bpf.AgentRing
 	case bpf.KindQuerier:
 		e.Interface, e.Host, e.HostMAC, e.Protocol, e.Ring = "p0", querier, bpf.MAC{2, 0, 0, 0, 0, 1}, "igmpv3", bpf.AgentRing

@@ -18,6 +18,7 @@ func OddEvents() []bpf.Event {
 	var events []bpf.Event
 	for _, e := range Events() {
 		hostile := e
+		hostile.GroupName = HostileName
 		hostile.Interface, hostile.Domain = HostileName, "a=b|c\\d\te\u2028f\u0085\u009b]"
 		onlyMAC := e
 		onlyMAC.Host, onlyMAC.HostMAC = netip.Addr{}, bpf.MAC{2, 0, 0, 0, 0xab, 0xcd}

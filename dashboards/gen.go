@@ -1,0 +1,3 @@
+package dashboards
+
+//go:generate go test -run TestDashboardsAreRendered . -update

@@ -1,0 +1,3 @@
+package doctor
+
+//go:generate go test -run TestDocsAreFresh . -update

@@ -1,0 +1,145 @@
+package doctor
+
+var wireKinds = []kind{
+	{well: "the group does not come by another interface", look: lookElsewhere, Kind: Kind{
+		ID: "arrives_elsewhere", Title: "{group} arrives at {other}, not at {interface}",
+		Meaning: "The network brings the group to another interface than the one that is looked at.",
+		Remedy:  "join at {other}; or connect {interface} to the network of the source",
+		Source:  "RFC 1112 section 7.1: a membership holds for one interface",
+	}},
+	{well: "the group does not come in a VLAN that nobody takes out", look: lookVLAN, Kind: Kind{
+		ID: "vlan_tagged", Title: "{group} arrives in VLAN {vlan}",
+		Meaning:  "Packets with a VLAN tag belong to the interface of that VLAN. Without one the kernel drops them.",
+		Remedy:   "join at {subinterface}, which these make if it is missing; or let the switch send the VLAN untagged",
+		Commands: []string{"ip link add link {parent} name {subinterface} type vlan id {vlan}", "ip link set {subinterface} up"},
+		Source:   "IEEE 802.1Q; net/8021q/vlan_core.c, vlan_do_receive",
+	}},
+	{well: "the group comes from the source", look: lookOtherSource, Kind: Kind{
+		ID: "other_source", Title: "{group} comes from {other}, not from {source}",
+		Meaning: "The group arrives, sent by somebody else.",
+		Remedy:  "compare the address of the sender with what the program asks for; ask again with --source {other}",
+		Source:  "RFC 4607 section 1: (S,G) and (S',G) are different channels",
+	}},
+	{well: "the group comes to the port", look: lookOtherPort, Kind: Kind{
+		ID: "other_port", Title: "{group} is sent to port {other}, not to {port}",
+		Meaning: "The group arrives, for another UDP port.",
+		Remedy:  "compare the port of the sender with that of the program; ask again with --port {other}",
+		Source:  "RFC 768",
+	}},
+	{well: "frames are addressed to the group", look: lookMAC, Kind: Kind{
+		ID: "wrong_mac", Title: "frames with {group} have another link-layer address",
+		Meaning: "Hardware filters and switches go by the link-layer address. One that does not follow from the group does not reach its members.",
+		Remedy:  "look at the sender {sender} and at what rewrites frames in between: static ARP entries, load balancers, multicast-to-unicast",
+		Source:  "RFC 1112 section 6.4; RFC 2464 section 7",
+	}},
+	{well: "all fragments come", look: lookFragments, Kind: Kind{
+		ID: "fragments_incomplete", Title: "fragments of {group} get lost",
+		Meaning:  "A datagram larger than the MTU comes in fragments, and is dropped whole if one is missing: lost in the network, or at a firewall that passes the first ones only.",
+		Remedy:   "let the sender send datagrams that fit the MTU; give reassembly more room",
+		Commands: []string{"sysctl -w {fragments}=16777216"},
+		Source:   "RFC 791 section 3.2; RFC 8200 section 4.5",
+	}},
+	{well: "packets can pass routers", look: lookTTL, Kind: Kind{
+		ID: "ttl_low", Title: "{group} is sent with a TTL that no router lets through",
+		Meaning: "The TTL of multicast is 1 unless the sender sets it, and each router takes one. Receivers behind a router get nothing.",
+		Remedy:  "set IP_MULTICAST_TTL or IPV6_MULTICAST_HOPS at the sender {sender}",
+		Source:  "RFC 1112 section 6.1; ip(7), IP_MULTICAST_TTL",
+	}},
+	{well: "what is sent here leaves by the interface", look: lookSentElsewhere, Kind: Kind{
+		ID: "sent_elsewhere", Title: "this host sends {group} by {other}, not by {interface}",
+		Meaning:  "A sender that names no interface (IP_MULTICAST_IF, IPV6_MULTICAST_IF) uses the one of the route to the group, which is often that of the default route.",
+		Remedy:   "let the sender name the interface; or send the group the right way",
+		Commands: []string{"ip route replace {route} dev {interface}{table}"},
+		Source:   "ip(7), IP_MULTICAST_IF; RFC 1112 section 6.1",
+	}},
+	{well: "what is sent here comes back to its members", look: lookLoopback, Kind: Kind{
+		ID: "loopback_off", Title: "a sender on this host keeps {group} from it",
+		Meaning: "What a host sends comes back to members on the same host only if the sender leaves IP_MULTICAST_LOOP (IPV6_MULTICAST_LOOP) on.",
+		Remedy:  "turn the option on at the sender, or run it on another host",
+		Source:  "RFC 1112 section 6.1; ip(7), IP_MULTICAST_LOOP",
+	}},
+	{well: "a querier is there", look: lookQuerier, Kind: Kind{
+		ID: "no_querier", Title: "no querier asks at {interface}",
+		Meaning: "Without queries hosts do not repeat their reports, and switches that snoop forget them: the group comes for some minutes after a join, then stops.",
+		Remedy:  "turn on the querier of the switch or router; or let this host's bridge or 'fanlight run' ask",
+		Source:  "RFC 4541 section 2.1.1; RFC 9776 section 8.4: 260 s",
+	}},
+	{well: "no XDP program hides the group", look: lookXDP, stage: 1, Kind: Kind{
+		ID: "xdp_program", Title: "an XDP program at {interface} may take the group",
+		Meaning:  "An XDP program sees packets before everything else, and leaves no trace of what it drops.",
+		Remedy:   "look what it counts; take it off for a test, or end the process that holds it ('bpftool link')",
+		Commands: []string{"ip link set dev {interface} {xdp} off"},
+		Source:   "Documentation/networking/filter.rst; bpf(2)",
+	}},
+	{well: "the group arrives", look: lookNotArriving, stage: 2, Kind: Kind{
+		ID: "not_arriving", Title: "{group} does not arrive at {interface}",
+		Meaning: "This host does its part, as far as can be seen: what is missing is upstream. The sender does not send, or with a TTL of 1; a router has no tree for the group; a switch that snoops did not see this host's report.",
+		Remedy:  "run 'fanlight doctor --group {group}' on the sender's host; see whether the switch lists the group at this port; look for queries with --for 130s",
+		Source:  "RFC 4541; RFC 7761",
+	}},
+}
+
+var ipKinds = []kind{
+	{well: "the reverse-path filter drops nothing", look: lookReversePath, Kind: Kind{
+		ID: "rp_filter", Title: "the reverse-path filter drops the source",
+		Meaning:  "In mode 1 the kernel drops packets that come in by another interface than the one that the route to their source uses, in mode 2 those that have no route at all. The larger of the settings for all interfaces and for this one counts.",
+		Remedy:   "loosen the filter at both; or give the source a route by {interface}, as with 'ip route add {source} dev {interface}'",
+		Commands: []string{"sysctl -w net.ipv4.conf.all.rp_filter={mode} net.ipv4.conf.{conf}.rp_filter={mode}"},
+		Source:   "RFC 3704; Documentation/networking/ip-sysctl.rst, rp_filter",
+	}},
+	{well: "no packet comes from an address of this host", look: lookLocalSource, Kind: Kind{
+		ID: "source_local", Title: "the source is an address of this host",
+		Meaning:  "The kernel drops packets that come in from one of its own addresses: two hosts have the same one, or a switch returns what was sent.",
+		Remedy:   "give one of the two another address; or accept it here",
+		Commands: []string{"sysctl -w net.ipv4.conf.{conf}.accept_local=1"},
+		Source:   "net/ipv4/fib_frontend.c, __fib_validate_source; Documentation/networking/ip-sysctl.rst, accept_local",
+	}},
+	{well: "sources are addresses of hosts", look: lookInvalidSource, Kind: Kind{
+		ID: "source_invalid", Title: "the source is no address of a host",
+		Meaning: "The kernel drops packets from 0.0.0.0, from loopback addresses and from groups, and counts them nowhere.",
+		Remedy:  "find the sender by its link-layer address; its IP configuration is broken",
+		Source:  "RFC 1112 section 7.2; net/ipv4/route.c, ip_mc_validate_source",
+	}},
+	{well: "no firewall rule dropped", look: lookDropRule, Kind: Kind{
+		ID: "firewall_rule", Title: "a firewall rule drops the group",
+		Meaning:  "The counter of a rule that drops rose while packets of the group reached the interface and not UDP.",
+		Remedy:   "accept the group ahead of it; 'nft -a list chain {family} {table} {chain}' shows the rule",
+		Commands: []string{"nft insert rule {family} {table} {chain} {ip} daddr {group} accept"},
+		Source:   "nft(8)",
+	}},
+	{well: "no firewall chain may have dropped", look: lookFirewall, stage: 1, Kind: Kind{
+		ID: "firewall_suspect", Title: "the firewall may drop the group",
+		Meaning:  "Packets reach the interface and not UDP, nothing else explains it, and a chain drops by policy or by a rule without a counter.",
+		Remedy:   "accept the group ahead of it; 'nft -a list chain {family} {table} {chain}' shows the rules",
+		Commands: []string{"nft insert rule {family} {table} {chain} {ip} daddr {group} accept"},
+		Source:   "nft(8)",
+	}},
+	{well: "queries get through", look: lookQueriesDropped, Kind: Kind{
+		ID: "queries_dropped", Title: "IGMP or MLD queries do not get through to this host",
+		Meaning:  "A host that hears no query does not repeat its reports. Switches and routers forget it after some minutes, and the group stops. Firewalls that drop by default often forget IGMP and MLD.",
+		Remedy:   "accept IGMP or MLD",
+		Commands: []string{"nft insert rule {family} {table} {chain} meta l4proto {control} accept"},
+		Source:   "RFC 9776 section 5.2; RFC 4890 section 4.4.1",
+	}},
+	{well: "no firewall chain may have dropped reports", look: lookReportsDropped, stage: 1, Kind: Kind{
+		ID: "reports_dropped", Title: "the firewall may keep this host's reports from leaving",
+		Meaning:  "The host joined the group, nothing arrives, and a chain on the way out drops by policy or by a rule. Without reports nobody knows that the group is wanted here.",
+		Remedy:   "accept IGMP or MLD on the way out",
+		Commands: []string{"nft insert rule {family} {table} {chain} meta l4proto {control} accept"},
+		Source:   "RFC 9776 section 5.1; RFC 4890 section 4.4.1",
+	}},
+	{well: "no program at the interface may have dropped", look: lookProgram, stage: 1, Kind: Kind{
+		ID: "ingress_program", Title: "a program at the ingress of {interface} may take the group",
+		Meaning:  "Packets reach the interface and not UDP, nothing else explains it, and a BPF program or filter sees them in between.",
+		Remedy:   "look what it counts; take it off for a test",
+		Commands: []string{"tc -s filter show dev {interface} ingress", "bpftool net show dev {interface}"},
+		Source:   "tc-bpf(8)",
+	}},
+	{well: "IP loses nothing", look: lookLostInIP, stage: 2, Kind: Kind{
+		ID: "lost_in_ip", Title: "IP drops the group at {interface}",
+		Meaning:  "Packets reach the interface and not UDP, and nothing that was looked at explains it.",
+		Remedy:   "see where the kernel drops them; for rules of the old iptables, see their counters",
+		Commands: []string{"perf trace --no-syscalls -e skb:kfree_skb --max-events 20", "iptables-legacy -vnL"},
+		Source:   "net/ipv4/ip_input.c; net/ipv6/ip6_input.c",
+	}},
+}
