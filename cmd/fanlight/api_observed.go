@@ -84,14 +84,10 @@ type observedRoute struct {
 	WrongInterface uint64   `json:"wrong_interface"`
 }
 
-// observed answers with what the policy shows of what is observed.
+// observed answers with what the policy shows of what is observed, if anything is.
 func (v viewer) observed(w http.ResponseWriter, _ *http.Request) {
 	view, err := v.agent.Observed()
-	if errors.Is(err, collector.ErrNotObserving) {
-		answer(w, http.StatusNotFound, apiError{err.Error()})
-		return
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, collector.ErrNotObserving) { // no interfaces are an answer, too
 		answerError(w, err)
 		return
 	}
