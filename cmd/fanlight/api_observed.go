@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fanlight-io/fanlight/collector"
-	"github.com/fanlight-io/fanlight/observe"
+	observing "github.com/fanlight-io/fanlight/observe" // there is a verb observe
 	"github.com/fanlight-io/fanlight/redact"
 )
 
@@ -26,21 +26,21 @@ type observedAnswer struct {
 // observedStream is one (S,G) on one interface; without a group, those that are
 // not counted apart. Peaks and the longest gap are since the last scrape.
 type observedStream struct {
-	Interface  string             `json:"interface"`
-	Direction  string             `json:"direction"`
-	VLAN       string             `json:"vlan,omitempty"`
-	Group      string             `json:"group,omitempty"`
-	Source     string             `json:"source,omitempty"`
-	Packets    uint64             `json:"packets"`
-	Bytes      uint64             `json:"bytes"`
-	FirstSeen  time.Time          `json:"first_seen"`
-	LastSeen   time.Time          `json:"last_seen"`
-	Silent     bool               `json:"silent"`
-	TTL        uint8              `json:"ttl"`
-	DSCP       uint8              `json:"dscp"`
-	Peaks      []observe.PeakView `json:"peaks"`
-	LongestGap time.Duration      `json:"longest_gap_ns"`
-	Gaps       []observe.GapView  `json:"gaps"`
+	Interface  string               `json:"interface"`
+	Direction  string               `json:"direction"`
+	VLAN       string               `json:"vlan,omitempty"`
+	Group      string               `json:"group,omitempty"`
+	Source     string               `json:"source,omitempty"`
+	Packets    uint64               `json:"packets"`
+	Bytes      uint64               `json:"bytes"`
+	FirstSeen  time.Time            `json:"first_seen"`
+	LastSeen   time.Time            `json:"last_seen"`
+	Silent     bool                 `json:"silent"`
+	TTL        uint8                `json:"ttl"`
+	DSCP       uint8                `json:"dscp"`
+	Peaks      []observing.PeakView `json:"peaks"`
+	LongestGap time.Duration        `json:"longest_gap_ns"`
+	Gaps       []observing.GapView  `json:"gaps"`
 }
 
 type observedGroup struct {
@@ -101,7 +101,7 @@ var (
 	onQuerier   = []redact.Class{redact.Interface, redact.Segment, redact.QuerierAddress}
 )
 
-func (v viewer) showObserved(view *observe.View) observedAnswer {
+func (v viewer) showObserved(view *observing.View) observedAnswer {
 	a := observedAnswer{
 		Time: view.Time, Hook: view.Hook, Interfaces: []string{}, Streams: []observedStream{}, Groups: []observedGroup{},
 		Memberships: []observedMembership{}, Queriers: []observedQuerier{}, Bridges: []observedBridge{}, Routes: []observedRoute{},
@@ -133,7 +133,7 @@ func (v viewer) showObserved(view *observe.View) observedAnswer {
 }
 
 // showHost adds what the host itself joined, bridges and routes.
-func (v viewer) showHost(view *observe.View, a *observedAnswer) {
+func (v viewer) showHost(view *observing.View, a *observedAnswer) {
 	for _, m := range view.Memberships {
 		on, group := redact.Name(m.Interface), redact.Addr(m.Group)
 		t, ok := v.policy.Row(onGroup, on, redact.VLAN(0), group)
