@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # What the build and the tests need beyond Go, as Debian 12 packages.
 BUILD_PACKAGES := clang-19 llvm-19 libbpf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) clang-format-19 iproute2 prometheus logrotate rsyslog rsyslog-openssl \
-  default-jre-headless kcat maven gcc libc6-dev tmux procps bash-completion prometheus-alertmanager \
+  default-jre-headless kcat maven gcc libc6-dev tmux procps prometheus-alertmanager \
   chromium fonts-dejavu-core libjs-d3 curl systemd ca-certificates mmdebstrap cpio kmod rpm buildah
 
 # The version of Go's database of vulnerabilities.

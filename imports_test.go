@@ -23,11 +23,12 @@ var allowed = map[string][]string{
 	"groupplan":    {"groupname"},
 	"redact":       {"bpf"},
 	"exporters":    {"redact", "bytesize"},
+	"observe":      {"bpf", "snoop", "redact"},
 	"history":      {"redact", "bytesize"},
-	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname"},
+	"collector":    {"bpf", "snoop", "redact", "bytesize", "groupname", "observe"},
 	"dashboards":   {"redact"},
 	"live":         {"bpf", "redact", "collector"},
-	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor", "groupname", "groupplan", "live"},
+	"cmd/fanlight": {"bpf", "snoop", "lab", "redact", "exporters", "history", "collector", "doctor", "groupname", "groupplan", "live", "observe"},
 }
 
 // everywhere may be imported by tests of any package.

@@ -22,12 +22,19 @@ const budgetFile = "testdata/verifier_budget.tsv"
 // one it was updated on.
 func TestVerifierBudget(t *testing.T) {
 	r := newRig(t, 1)
+	w, err := LoadWatch(WatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
 	var b strings.Builder
 	for _, p := range []struct {
 		name string
 		prog *ebpf.Program
 	}{
 		{"replicate", r.d.replicate}, {"consume", r.d.consume}, {"forget", r.d.forget}, {"copyloss", r.d.copyloss},
+		{"watch_in", w.program(In, true)}, {"watch_out", w.program(Out, true)},
+		{"watch_in_ip", w.program(In, false)}, {"watch_out_ip", w.program(Out, false)},
 	} {
 		if p.prog == nil {
 			if p.name == "copyloss" && tellsDropReasons(t) {

@@ -7,23 +7,13 @@
 #ifndef FANLIGHT_CONTROL_H
 #define FANLIGHT_CONTROL_H
 
+#include "classify.h"
 #include "copying.h"
-#include "parsing.h"
 
 /* The longest message kept: a jumbo frame. */
 #define CONTROL_BYTES 9216
 /* bpf_csum_diff() takes 512 bytes at most before 6.13. */
 #define CSUM_STEP 512
-
-#define IPPROTO_IGMP_ 2
-#define IPPROTO_PIM_ 103
-#define IPPROTO_ICMPV6_ 58
-
-enum control_kind {
-	CONTROL_NONE = 0,
-	CONTROL_TO_ROUTERS = 1, /* reports and leaves: RFC 4541 2.1.1 (1) */
-	CONTROL_TO_ALL = 2,	/* queries, and what snooping does not know */
-};
 
 /* Room to hold a message on its way to the ring. */
 struct control_buffer {
@@ -45,57 +35,6 @@ struct {
 	__type(value, __u64);
 	__uint(max_entries, 1024); /* Go: as port_stats */
 } port_rate SEC(".maps");
-
-static __always_inline int classify_igmp(__u8 type)
-{
-	switch (type) {
-	case 0x12: /* v1 report */
-	case 0x16: /* v2 report */
-	case 0x17: /* leave */
-	case 0x22: /* v3 report */
-		return CONTROL_TO_ROUTERS;
-	default:
-		return CONTROL_TO_ALL;
-	}
-}
-
-static __always_inline int classify_icmpv6(__u8 type)
-{
-	switch (type) {
-	case 131: /* v1 report */
-	case 132: /* done */
-	case 143: /* v2 report */
-		return CONTROL_TO_ROUTERS;
-	case 130: /* query */
-	case 151: /* multicast router advertisement, RFC 4286 */
-		return CONTROL_TO_ALL;
-	default:
-		return CONTROL_NONE;
-	}
-}
-
-static __always_inline int classify_control(struct __sk_buff *skb,
-					    const struct packet *p)
-{
-	__u8 type = 0;
-
-	switch (p->protocol) {
-	case IPPROTO_IGMP_:
-		if (p->family != 4)
-			return CONTROL_NONE;
-		bpf_skb_load_bytes(skb, p->l4, &type, 1);
-		return classify_igmp(type);
-	case IPPROTO_ICMPV6_:
-		if (p->family != 6 || p->fragment ||
-		    bpf_skb_load_bytes(skb, p->l4, &type, 1))
-			return CONTROL_NONE;
-		return classify_icmpv6(type);
-	case IPPROTO_PIM_:
-		return p->fragment ? CONTROL_NONE : CONTROL_TO_ALL;
-	default:
-		return CONTROL_NONE;
-	}
-}
 
 /* Whether the port may send another message now. */
 static __always_inline int within_rate(const struct domain *d, __u32 index,

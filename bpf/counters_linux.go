@@ -62,10 +62,14 @@ const batchSize = 1024
 // forEach reads a whole hash map in batches. Batches survive concurrent
 // changes, an iteration by key would start again or skip.
 func forEach[K, V any](m *ebpf.Map, fn func(*K, *V)) error {
+	return forEachWith(m, nil, fn)
+}
+
+func forEachWith[K, V any](m *ebpf.Map, opts *ebpf.BatchOptions, fn func(*K, *V)) error {
 	keys, values := make([]K, batchSize), make([]V, batchSize)
 	var cursor ebpf.MapBatchCursor
 	for {
-		n, err := m.BatchLookup(&cursor, keys, values, nil)
+		n, err := m.BatchLookup(&cursor, keys, values, opts)
 		for i := range n {
 			fn(&keys[i], &values[i])
 		}

@@ -78,7 +78,8 @@ type Message struct {
 	Ifindex   uint32
 	VLAN      VLAN
 	SrcMAC    MAC
-	IP        []byte // from the IP header on; valid until the next read
+	Direction Direction // of what is observed
+	IP        []byte    // from the IP header on; valid until the next read
 	Truncated bool
 }
 
@@ -97,6 +98,7 @@ func decodeMessage(raw []byte) (Message, error) {
 		Ifindex:   w.Ifindex,
 		VLAN:      VLAN(w.Vlan),
 		SrcMAC:    w.SrcMac,
+		Direction: Direction(w.Direction),
 		IP:        raw[header : header+int(w.Len)],
 		Truncated: w.Truncated != 0,
 	}, nil

@@ -25,7 +25,8 @@ const (
 	KindMembership  Kind = 3 // a subscriber joined, left, expired, changed or was refused
 	KindQuerier     Kind = 4 // a querier was elected, heard, replaced or lost
 	KindLoss        Kind = 5 // events themselves were lost
-	kindEnd         Kind = 6
+	KindStream      Kind = 6 // an observed stream appeared, changed, fell silent or went on
+	kindEnd         Kind = 7
 )
 
 var kindNames = [...]string{
@@ -34,11 +35,12 @@ var kindNames = [...]string{
 	KindMembership:  "membership",
 	KindQuerier:     "querier",
 	KindLoss:        "loss",
+	KindStream:      "stream",
 }
 
 // Kinds returns every kind, in order.
 func Kinds() []Kind {
-	return []Kind{KindReplication, KindDrop, KindMembership, KindQuerier, KindLoss}
+	return []Kind{KindReplication, KindDrop, KindMembership, KindQuerier, KindLoss, KindStream}
 }
 
 // String returns the kind's name as it appears in records and metric labels.
@@ -99,11 +101,12 @@ type Event struct {
 	Source    netip.Addr // the sender, S of (S,G)
 	Group     netip.Addr // G
 	GroupName string     // what the group is called, if anything
-	Interface string     // ingress port; for a lost copy and for membership, the subscriber's port
+	Interface string     // ingress port; for a lost copy and for membership, the subscriber's port; the observed one
 
 	// Action refines the kind: replication first|fanout|periodic; drop
 	// packet|copy; membership joined|left|expired|changed|refused; querier
-	// elected|heard|replaced|lost; loss ring|queue|....
+	// elected|heard|replaced|lost; loss ring|queue|...; stream
+	// first|source_added|source_changed|silent|resumed|ttl_changed|dscp_changed|ended|refused.
 	Action string
 	// Reason says why: a drop reason, a refusal reason, a loss reason.
 	Reason string
@@ -123,6 +126,13 @@ type Event struct {
 	Failures   uint64 // copies that failed
 	Suppressed uint64 // events of the subject that its budget held back since its last event
 	Lost       uint64 // loss: how many events
+
+	Direction string // stream: receive or transmit
+	TTL       uint8  // stream: of the last packet, as is DSCP
+	PrevTTL   uint8  // stream: before the change, as is PrevDSCP
+	DSCP      uint8  // stream
+	PrevDSCP  uint8  // stream
+	SilenceNS uint64 // stream: since its last packet, or between the last two
 }
 
 // AgentRing is the Ring of events that the agent itself made.

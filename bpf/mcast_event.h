@@ -10,6 +10,7 @@
 #ifndef FANLIGHT_MCAST_EVENT_H
 #define FANLIGHT_MCAST_EVENT_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 /* Version of all pinned layouts; an agent refuses pins of another version. */
@@ -330,7 +331,83 @@ struct control {
 	__u32 len;	 /* bytes that follow */
 	__u32 truncated; /* 1 if the packet was longer */
 	__u8 src_mac[6];
-	__u8 pad[2];
+	__u8 direction; /* enum direction, of what is observed */
+	__u8 pad;
+};
+
+/* ---- what is observed without forwarding ---- */
+
+enum direction {
+	DIRECTION_IN = 0,  /* the interface received it */
+	DIRECTION_OUT = 1, /* the host sends it by the interface */
+	DIRECTION_COUNT = 2,
+};
+
+/* What happens beside counting a packet to its stream. */
+enum watch_outcome {
+	WATCH_MALFORMED = 0,	/* counted nowhere else */
+	WATCH_TABLE_FULL = 1,	/* counted to the interface's entry for all */
+	WATCH_RATE_LIMITED = 2, /* a membership message not handed over */
+	WATCH_RING_FULL = 3,	/* the same, for want of room */
+	WATCH_OUTCOME_COUNT = 4,
+};
+
+/* Gaps of up to 2^10 ns, 2^11 ns, ..., 2^32 ns, and longer ones. */
+#define GAP_BUCKETS 24
+/* Lengths of the windows whose fullest is kept: 1 ms and 100 ms. */
+#define WATCH_WINDOWS 2
+
+/*
+ * watch_streams: one (S,G) on one interface. Without source and group it is the
+ * interface's entry for all streams that have none of their own.
+ */
+struct watch_key {
+	struct addr source;
+	struct addr group;
+	__u32 ifindex;
+	__u32 vlan;
+	__u32 direction; /* enum direction */
+	__u32 pad;
+};
+
+/* A window begins with the first packet after the one before has ended. */
+struct watch_window {
+	__u64 start_ns;
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* The most since Go began the epoch. */
+struct watch_peaks {
+	__u64 packets[WATCH_WINDOWS];
+	__u64 bytes[WATCH_WINDOWS];
+	__u64 gap_ns;
+};
+
+/* watch_streams: value, under its lock; times are CLOCK_MONOTONIC. */
+struct watched {
+	__u64 packets; /* datagrams */
+	__u64 bytes;   /* of their frames, without FCS */
+	__u64 first_ns;
+	__u64 last_ns;
+	__u64 gap_sum_ns;
+	__u64 gaps[GAP_BUCKETS];
+	__u64 ttl_changed_ns;
+	__u64 dscp_changed_ns;
+	__u64 message_due_ns; /* of the entry for all: when the next message is
+			       */
+	struct watch_window windows[WATCH_WINDOWS];
+	struct watch_peaks now;
+	struct watch_peaks before; /* of the epoch before */
+	struct bpf_spin_lock lock;
+	__u32 epoch;	    /* that the peaks of now belong to */
+	__u32 before_epoch; /* and those of before */
+	__u32 ttl_changes;
+	__u32 dscp_changes;
+	__u8 ttl; /* of the last packet */
+	__u8 dscp;
+	__u8 old_ttl; /* before the last change */
+	__u8 old_dscp;
 };
 
 _Static_assert(sizeof(struct addr) == 16, "addr");
@@ -351,5 +428,7 @@ _Static_assert(sizeof(struct failure_key) == 32, "failure_key");
 _Static_assert(sizeof(struct tally) == 32, "tally");
 _Static_assert(sizeof(struct event) == 136, "event");
 _Static_assert(sizeof(struct control) == 32, "control");
+_Static_assert(sizeof(struct watch_key) == 48, "watch_key");
+_Static_assert(sizeof(struct watched) == 408, "watched");
 
 #endif

@@ -10,6 +10,23 @@ type CopyFailure uint8
 // A Verdict is the one fate of a packet.
 type Verdict uint8
 
+// A Direction says which way an observed packet goes through an interface.
+type Direction uint8
+
+// The directions.
+const (
+	In  = Direction(wireDirectionDIRECTION_IN)  // the interface received it
+	Out = Direction(wireDirectionDIRECTION_OUT) // the host sends it
+)
+
+// A WatchOutcome is what happens to an observed packet beside being counted to
+// its stream.
+type WatchOutcome uint8
+
+// WatchTableFull: a stream found no room, and its packet was counted to the
+// interface's entry for all.
+const WatchTableFull = WatchOutcome(wireWatchOutcomeWATCH_TABLE_FULL)
+
 // A Table is a kernel table that can be full.
 type Table uint8
 
@@ -53,6 +70,18 @@ var tableNames = [...]string{
 	wireTableTABLE_COPY_FAILURES: "copy_failures",
 }
 
+var directionNames = [...]string{
+	wireDirectionDIRECTION_IN:  "receive",
+	wireDirectionDIRECTION_OUT: "transmit",
+}
+
+var watchOutcomeNames = [...]string{
+	wireWatchOutcomeWATCH_MALFORMED:    "malformed",
+	wireWatchOutcomeWATCH_TABLE_FULL:   "table_full",
+	wireWatchOutcomeWATCH_RATE_LIMITED: "rate_limited",
+	wireWatchOutcomeWATCH_RING_FULL:    "ring_full",
+}
+
 var actionNames = [...]string{
 	wireEventActionACTION_FIRST:    "first",
 	wireEventActionACTION_FANOUT:   "fanout",
@@ -77,6 +106,12 @@ func (f CopyFailure) String() string { return nameOf(copyFailureNames[:], f) }
 
 // String returns the verdict as in metric labels.
 func (v Verdict) String() string { return nameOf(verdictNames[:], v) }
+
+// String returns the direction as in records and metric labels.
+func (d Direction) String() string { return nameOf(directionNames[:], d) }
+
+// String returns the outcome as in metric labels.
+func (o WatchOutcome) String() string { return nameOf(watchOutcomeNames[:], o) }
 
 // String returns the table's name as in metric labels.
 func (t Table) String() string { return nameOf(tableNames[:], t) }

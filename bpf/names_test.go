@@ -15,12 +15,14 @@ func TestEveryNumberHasAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := map[string][]string{
-		"Verdict":     verdictNames[:],
-		"DropReason":  dropReasonNames[:],
-		"CopyFailure": copyFailureNames[:],
-		"EventKind":   kindNames[:],
-		"EventAction": actionNames[:],
-		"Table":       tableNames[:],
+		"Verdict":      verdictNames[:],
+		"Direction":    directionNames[:],
+		"WatchOutcome": watchOutcomeNames[:],
+		"DropReason":   dropReasonNames[:],
+		"CopyFailure":  copyFailureNames[:],
+		"EventKind":    kindNames[:],
+		"EventAction":  actionNames[:],
+		"Table":        tableNames[:],
 	}
 	line := regexp.MustCompile(`(?m)^\twire(\w+?)([A-Z]+_[A-Z_0-9]+)\s+wire\w+ = (\d+)$`)
 	found := map[string]int{}

@@ -212,27 +212,30 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, void *data,
 	return PARSE_MULTICAST;
 }
 
+/* Fills p from the IP header at p->l3. */
+static __always_inline int parse_ip(struct __sk_buff *skb, void *data,
+				    void *end, __be16 proto, struct packet *p)
+{
+	if (proto == bpf_htons(ETH_P_IP))
+		return parse_ipv4(data, end, p);
+	if (proto == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(skb, data, end, p);
+	return PARSE_OTHER;
+}
+
 /*
  * Fills p from the frame, whose tags may be in the packet, in skb metadata
- * (stripped by hardware or by the stack) or both. The headers are made linear
- * first if need be.
+ * (stripped by hardware or by the stack) or both. Headers that are not linear
+ * are not seen.
  */
-static __always_inline int parse_packet(struct __sk_buff *skb, struct packet *p)
+static __always_inline int parse_frame(struct __sk_buff *skb, void *data,
+				       void *end, struct packet *p)
 {
-	void *data = (void *)(long)skb->data,
-	     *end = (void *)(long)skb->data_end;
 	struct vlan_tag *tag;
-	struct ethhdr *eth;
+	struct ethhdr *eth = data;
 	__be16 proto;
 	int i;
 
-	if (data + HEADER_BYTES > end && skb->len > end - data) {
-		bpf_skb_pull_data(skb, skb->len < HEADER_BYTES ? skb->len
-							       : HEADER_BYTES);
-		data = (void *)(long)skb->data;
-		end = (void *)(long)skb->data_end;
-	}
-	eth = data;
 	if ((void *)(eth + 1) > end)
 		return PARSE_OTHER;
 	proto = eth->h_proto;
@@ -249,11 +252,28 @@ static __always_inline int parse_packet(struct __sk_buff *skb, struct packet *p)
 		proto = tag->next;
 		p->l3 += sizeof(*tag);
 	}
-	if (proto == bpf_htons(ETH_P_IP))
-		return parse_ipv4(data, end, p);
-	if (proto == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(skb, data, end, p);
-	return PARSE_OTHER;
+	return parse_ip(skb, data, end, proto, p);
+}
+
+/* Makes the headers linear. */
+static __always_inline void pull_headers(struct __sk_buff *skb)
+{
+	bpf_skb_pull_data(skb,
+			  skb->len < HEADER_BYTES ? skb->len : HEADER_BYTES);
+}
+
+/* Fills p from the frame, whose headers are made linear first if need be. */
+static __always_inline int parse_packet(struct __sk_buff *skb, struct packet *p)
+{
+	void *data = (void *)(long)skb->data,
+	     *end = (void *)(long)skb->data_end;
+
+	if (data + HEADER_BYTES > end && skb->len > end - data) {
+		pull_headers(skb);
+		data = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+	}
+	return parse_frame(skb, data, end, p);
 }
 
 #endif

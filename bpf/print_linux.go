@@ -99,3 +99,12 @@ func (*Journal) LogValue() slog.Value { return slog.StringValue("bpf.Journal") }
 
 // MarshalJSON returns the name of the type only.
 func (*Journal) MarshalJSON() ([]byte, error) { return hiddenJSON("bpf.Journal") }
+
+// Format prints the name of the type only.
+func (WatchKey) Format(s fmt.State, _ rune) { hide(s, "bpf.WatchKey") }
+
+// LogValue returns the name of the type only.
+func (WatchKey) LogValue() slog.Value { return slog.StringValue("bpf.WatchKey") }
+
+// MarshalJSON returns the name of the type only.
+func (WatchKey) MarshalJSON() ([]byte, error) { return hiddenJSON("bpf.WatchKey") }

@@ -37,6 +37,7 @@ func Probe() []Facility {
 		{"program replicate", probeProgram("replicate", loadReplicate), "nothing is forwarded", true},
 		{"program consume_copied", probeProgram("consume_copied", loadConsume), "nothing is forwarded", true},
 		{"program forget", probeProgram("forget", loadForget), "silent streams would stay counted forever", true},
+		{"program watch", probeProgram("watch", loadWatch), "nothing is observed without forwarding", false},
 		{"batch reads of maps", explain(probeBatch()), "no counter can be read (Linux 5.6)", true},
 		{"tcx", explain(probeTCX()), "programs attach by clsact instead; copied packets look no different (Linux 6.6)", false},
 		{"copy-loss tracer", probeCopyLoss(), "lost copies are counted without their precise reason", false},
@@ -70,13 +71,13 @@ func loadAlone(name string, load func() (*ebpf.CollectionSpec, error)) (*ebpf.Co
 	if err != nil {
 		return nil, fmt.Errorf("count CPUs: %w", err)
 	}
-	sizes := probeSettings().maxEntries(cpus)
+	sizes := LeastSettings().maxEntries(cpus)
 	for _, ms := range spec.Maps {
 		if n, ok := sizes[ms.Name]; ok {
 			ms.MaxEntries = n
 		}
 		if ms.Name == "events" {
-			ms.InnerMap.MaxEntries = uint32(probeSettings().EventRingBytes)
+			ms.InnerMap.MaxEntries = uint32(LeastSettings().EventRingBytes)
 		}
 		if ms.MaxEntries == 0 {
 			ms.MaxEntries = 1
@@ -87,14 +88,6 @@ func loadAlone(name string, load func() (*ebpf.CollectionSpec, error)) (*ebpf.Co
 		return nil, fmt.Errorf("load program %s: %w", name, explain(err))
 	}
 	return coll, nil
-}
-
-// probeSettings make maps that cost nothing to try.
-func probeSettings() Settings {
-	return Settings{
-		Domains: 1, Ports: 2, VLANs: 1, Groups: 1, Sources: 1, Pairs: chunkPorts, Streams: 1, Drops: 64, Failures: 64,
-		EventRingBytes: 4096, ControlRingBytes: 65536,
-	}
 }
 
 // probeAtomicFetch loads r0 = fetch_add(stack, 1).

@@ -14,6 +14,7 @@
 #include "control.h"
 #include "loop.h"
 #include "route.h"
+#include "segments.h"
 #include "stream.h"
 #include "parsing.h"
 
@@ -322,20 +323,6 @@ handle_data(struct __sk_buff *skb, const struct packet *p,
 	return forwarded(skb, ps, c->segs, wanted_here);
 }
 
-/*
- * How many datagrams a super-packet holds beyond the first if it does not say:
- * the kernel takes no virtual machine's word for their number.
- */
-static __always_inline __u32 uncounted(const struct __sk_buff *skb,
-				       const struct packet *p)
-{
-	__u32 headers = p->l4 + sizeof(struct udphdr), size = skb->gso_size;
-
-	if (!size || skb->gso_segs || skb->len <= headers)
-		return 0;
-	return (skb->len - headers - 1) / size;
-}
-
 SEC("tc")
 int replicate(struct __sk_buff *skb)
 {
@@ -346,7 +333,6 @@ int replicate(struct __sk_buff *skb)
 	struct domain *d;
 	struct copying *c;
 	__u32 segs = skb->gso_segs ?: 1, more;
-	__u32 tag_bytes = skb->vlan_present ? 4 : 0;
 	__u16 tag;
 	int found, kind;
 
@@ -381,9 +367,7 @@ int replicate(struct __sk_buff *skb)
 		.source = p->source,
 		.group = p->group,
 		.now_ns = counting ? bpf_ktime_get_ns() : 0,
-		.bytes = skb->len + tag_bytes +
-			 (segs - 1) *
-				 (p->l4 + sizeof(struct udphdr) + tag_bytes),
+		.bytes = frame_bytes(skb, p, segs),
 		.domain = domain,
 		.vlan = p->vlan,
 		.segs = segs,

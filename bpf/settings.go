@@ -36,6 +36,15 @@ func DefaultSettings() Settings {
 	}
 }
 
+// LeastSettings make maps that cost nothing: to try whether they can be made, and
+// where nothing is forwarded.
+func LeastSettings() Settings {
+	return Settings{
+		Domains: 1, Ports: 2, VLANs: 1, Groups: 1, Sources: 1, Pairs: chunkPorts, Streams: 1, Drops: 64, Failures: 64,
+		EventRingBytes: 4096, ControlRingBytes: 65536,
+	}
+}
+
 // MaxPortsPerGroup is the most ports that one group can be copied to.
 const MaxPortsPerGroup = chunkPorts * listChunks
 

@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 struct wire {
+	struct watched watched;
 	struct addr addr;
 	struct port port;
 	struct domain domain;
@@ -32,6 +33,7 @@ struct wire {
 	struct event_loss event_loss;
 	struct event event;
 	struct control control;
+	struct watch_key watch_key;
 	enum verdict verdict;
 	enum drop_reason drop_reason;
 	enum copy_failure copy_failure;
@@ -42,6 +44,8 @@ struct wire {
 	enum port_flags port_flags;
 	enum segment_flags segment_flags;
 	enum group_flags group_flags;
+	enum direction direction;
+	enum watch_outcome watch_outcome;
 };
 
 const struct wire unused_wire = {};

@@ -40,7 +40,8 @@ type wireControl struct {
 	Len       uint32
 	Truncated uint32
 	SrcMac    [6]uint8
-	Pad       [2]uint8
+	Direction uint8
+	Pad       uint8
 }
 
 type wireCopyFailure uint32
@@ -58,6 +59,14 @@ const (
 	wireCopyFailureCOPY_LOOP          wireCopyFailure = 9
 	wireCopyFailureCOPY_OTHER         wireCopyFailure = 10
 	wireCopyFailureCOPY_FAILURE_COUNT wireCopyFailure = 11
+)
+
+type wireDirection uint32
+
+const (
+	wireDirectionDIRECTION_IN    wireDirection = 0
+	wireDirectionDIRECTION_OUT   wireDirection = 1
+	wireDirectionDIRECTION_COUNT wireDirection = 2
 )
 
 type wireDomain struct {
@@ -323,6 +332,69 @@ const (
 	wireVerdictVERDICT_DROPPED   wireVerdict = 2
 	wireVerdictVERDICT_COUNT     wireVerdict = 3
 )
+
+type wireWatchKey struct {
+	_         structs.HostLayout
+	Source    wireAddr
+	Group     wireAddr
+	Ifindex   uint32
+	Vlan      uint32
+	Direction uint32
+	Pad       uint32
+}
+
+type wireWatchOutcome uint32
+
+const (
+	wireWatchOutcomeWATCH_MALFORMED     wireWatchOutcome = 0
+	wireWatchOutcomeWATCH_TABLE_FULL    wireWatchOutcome = 1
+	wireWatchOutcomeWATCH_RATE_LIMITED  wireWatchOutcome = 2
+	wireWatchOutcomeWATCH_RING_FULL     wireWatchOutcome = 3
+	wireWatchOutcomeWATCH_OUTCOME_COUNT wireWatchOutcome = 4
+)
+
+type wireWatched struct {
+	_             structs.HostLayout
+	Packets       uint64
+	Bytes         uint64
+	FirstNs       uint64
+	LastNs        uint64
+	GapSumNs      uint64
+	Gaps          [24]uint64
+	TtlChangedNs  uint64
+	DscpChangedNs uint64
+	MessageDueNs  uint64
+	Windows       [2]struct {
+		_       structs.HostLayout
+		StartNs uint64
+		Packets uint64
+		Bytes   uint64
+	}
+	Now struct {
+		_       structs.HostLayout
+		Packets [2]uint64
+		Bytes   [2]uint64
+		GapNs   uint64
+	}
+	Before struct {
+		_       structs.HostLayout
+		Packets [2]uint64
+		Bytes   [2]uint64
+		GapNs   uint64
+	}
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Epoch       uint32
+	BeforeEpoch uint32
+	TtlChanges  uint32
+	DscpChanges uint32
+	Ttl         uint8
+	Dscp        uint8
+	OldTtl      uint8
+	OldDscp     uint8
+}
 
 // Names of all BPF objects in the ELF.
 //

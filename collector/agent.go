@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fanlight-io/fanlight/bpf"
+	"github.com/fanlight-io/fanlight/observe"
 	"github.com/fanlight-io/fanlight/redact"
 )
 
@@ -44,6 +45,7 @@ type Agent struct {
 	pipe     *pipeline
 	latency  *latency
 	series   *seriesTable
+	observer *observe.Observer // nil: nothing is observed
 	pulse    *pulse
 
 	groupNames *groupNames
@@ -66,6 +68,7 @@ type Agent struct {
 	tablesFull     uint64            // changes of groups that found no room
 	membersRefused uint64            // members that the next agent would not know
 	closed         bool              // the datapath is no longer ours to read
+	observesOnly   bool              // no domain was configured at the start
 
 	ready chan struct{}
 }
@@ -91,8 +94,10 @@ func New(cfg Config, deps Deps) *Agent {
 		wake:        make(chan struct{}, 1),
 		ready:       make(chan struct{}),
 		names:       newNameTable(),
-		groupNames:  newGroupNames(),
-		pulse:       newPulse(),
+
+		observesOnly: len(cfg.Domains) == 0,
+		groupNames:   newGroupNames(),
+		pulse:        newPulse(),
 	}
 }
 
@@ -118,15 +123,15 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 
 	g, ctx := errgroup.WithContext(ctx)
 	a.pulse.beatAll()
-	watcher := &linkWatcher{
-		ns: a.ns, resync: a.resync, update: a.linkChanged, addressed: a.addressChanged, removed: a.linkRemoved,
-		every: a.pulse.every, round: func() { a.pulse.beat(loopInterfaces) },
-	}
+	watcher := a.watcher()
 	g.Go(func() error { return watcher.watch(ctx, func() { close(a.ready) }) })
 	g.Go(func() error { return a.learn(ctx) })
 	g.Go(func() error { return a.runTimers(ctx) })
 	g.Go(func() error { return a.pipe.run(ctx) })
 	g.Go(func() error { return a.tidy(ctx) })
+	if a.observer != nil {
+		g.Go(func() error { return a.observer.Run(ctx) })
+	}
 	return g.Wait()
 }
 
@@ -157,6 +162,9 @@ func (a *Agent) open() (err error) {
 	if a.pipe, err = newPipeline(a); err != nil {
 		return err
 	}
+	if err = a.openObserver(); err != nil {
+		return err
+	}
 	a.series = newSeriesTable(a)
 	if a.deps.Metrics != nil {
 		a.deps.Metrics.OnScrape(a.series.refresh)
@@ -166,14 +174,22 @@ func (a *Agent) open() (err error) {
 
 // load runs in the ports' namespace.
 func (a *Agent) load() (err error) {
-	a.dp, err = bpf.Load(bpf.Options{
+	options := bpf.Options{
 		Settings:    a.cfg.Tables.settings(),
 		Budgets:     bpf.Budgets(a.cfg.Budget),
 		Dir:         a.cfg.BPFFS,
 		ForceClsact: a.cfg.Hook == "clsact",
 		Log:         a.log,
-	})
-	if err != nil {
+	}
+	if a.observesOnly {
+		// Forwarding is no longer configured; and nothing is to be taken over from
+		// an observer that was killed.
+		if err := errors.Join(bpf.Remove(options.Dir), bpf.Remove(idleDir(options.Dir))); err != nil {
+			return err
+		}
+		options = idleDatapath(options)
+	}
+	if a.dp, err = bpf.Load(options); err != nil {
 		return err
 	}
 	a.transmit, err = newTransmitter()
@@ -205,6 +221,11 @@ func Check(cfg Config, dir string) (notes []string, err error) {
 			return err
 		}
 		notes = append([]string{"programs attach by " + a.dp.Hook()}, a.dp.Notes()...)
+		if cfg.Observe.Enabled() {
+			if err := checkObserver(cfg); err != nil {
+				return err
+			}
+		}
 		return a.transmit.Close()
 	})
 	return notes, err
@@ -216,10 +237,17 @@ func (a *Agent) close() error {
 	a.closed = true
 	a.mu.Unlock()
 	var errs []error
+	if a.observer != nil {
+		errs = append(errs, a.observer.Close())
+	}
 	if a.transmit != nil {
 		errs = append(errs, a.transmit.Close())
 	}
-	if a.dp != nil {
+	switch {
+	case a.dp == nil:
+	case a.observesOnly:
+		errs = append(errs, a.dp.Discard()) // nothing is to outlive the agent
+	default:
 		errs = append(errs, a.dp.Close())
 	}
 	if a.ns != nil {
@@ -235,7 +263,12 @@ func Detach(cfg Config) error {
 	if dir == "" {
 		dir = DefaultBPFFS
 	}
-	return InNamespace(cfg, func() error { return bpf.Remove(dir) })
+	return InNamespace(cfg, func() error {
+		if err := errors.Join(bpf.Remove(dir), bpf.Remove(idleDir(dir))); err != nil {
+			return err // perhaps an agent runs
+		}
+		return removeObservers()
+	})
 }
 
 // InNamespace runs fn on a thread in the network namespace of cfg's ports.
@@ -403,7 +436,8 @@ func (a *Agent) hurry() {
 // Accepts returns the error for which Reload would refuse cfg and change nothing:
 // ErrNeedsRestart if cfg changes the tables, the namespace, the pins, the hook,
 // the event budget, the time that idle counters are kept or the directory of the
-// state; and that of reading the names of groups.
+// state; if it adds the first domain; or if it turns observing on or off or changes
+// its table; and that of reading the names of groups.
 func (a *Agent) Accepts(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -416,6 +450,12 @@ func (a *Agent) Accepts(cfg Config) error {
 func (a *Agent) accepts(cfg Config) error {
 	if cfg.Tables != a.cfg.Tables || cfg.BPFFS != a.cfg.BPFFS || cfg.Netns != a.cfg.Netns || cfg.Hook != a.cfg.Hook || cfg.Budget != a.cfg.Budget || cfg.KeepIdle != a.cfg.KeepIdle {
 		return fmt.Errorf("tables, bpffs, netns, hook, keep_idle or event_budget changed: %w", ErrNeedsRestart)
+	}
+	if len(a.cfg.Domains) == 0 && a.observesOnly && len(cfg.Domains) > 0 {
+		return fmt.Errorf("domains: the first one: %w", ErrNeedsRestart)
+	}
+	if err := a.acceptsObserver(cfg); err != nil {
+		return err
 	}
 	if cfg.State != a.cfg.State {
 		return fmt.Errorf("state changed: %w", ErrNeedsRestart)
@@ -436,24 +476,35 @@ func (a *Agent) Reload(cfg Config) error {
 		return err
 	}
 	cfg = cfg.complete()
+	links, err := a.reloadDomains(cfg)
+	if err != nil {
+		return err
+	}
+	if a.observer != nil {
+		a.observer.Reload(cfg.Observe, links)
+	}
+	return nil
+}
+
+func (a *Agent) reloadDomains(cfg Config) ([]netlink.Link, error) {
 	a.ordering.Lock() // a domain must not go while somebody orders in it
 	defer a.ordering.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.accepts(cfg); err != nil {
-		return err
+		return nil, err
 	}
 	if err := a.groupNames.load(cfg.Names); err != nil {
-		return err
+		return nil, err
 	}
 	links, err := listWhole(a.ns.handle.LinkList)
 	if err != nil {
-		return fmt.Errorf("list interfaces: %w", err)
+		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
 	if err := a.reload(cfg, links); err != nil {
-		return fmt.Errorf("%w: %w", ErrHalfReloaded, err)
+		return nil, fmt.Errorf("%w: %w", ErrHalfReloaded, err)
 	}
-	return nil
+	return links, nil
 }
 
 // reload does what Reload accepted. The caller holds a.mu.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fanlight-io/fanlight/bpf"
+	"github.com/fanlight-io/fanlight/observe"
 	"github.com/fanlight-io/fanlight/snoop"
 )
 
@@ -17,6 +18,8 @@ import (
 // default, as [DomainConfig] documents them.
 type Config struct {
 	Domains []DomainConfig `yaml:"domains"`
+	// Observe is what is seen without being forwarded.
+	Observe observe.Config `yaml:"observe"`
 	// BPFFS is the directory, in a BPF file system, where the datapath outlives
 	// the agent. Default /sys/fs/bpf/fanlight.
 	BPFFS string `yaml:"bpffs"`
@@ -142,8 +145,11 @@ var unregisteredModes = map[string]bpf.Unregistered{
 // Its errors name the key.
 func (c Config) Validate() error {
 	var errs []error
-	if len(c.Domains) == 0 {
-		errs = append(errs, errors.New("domains: none given; name one with its ports, as in domains: [{name: lab, ports: [eth1, eth2]}]"))
+	if len(c.Domains) == 0 && !c.Observe.Enabled() {
+		errs = append(errs, errors.New("domains: none given; name one with its ports, as in domains: [{name: lab, ports: [eth1, eth2]}], or observe.interfaces"))
+	}
+	if err := c.Observe.Validate(); err != nil {
+		errs = append(errs, prefixed("observe.", err)...)
 	}
 	seen := map[string]bool{}
 	for i, d := range c.Domains {
@@ -227,6 +233,18 @@ func (d DomainConfig) validate() (errs []error) {
 		bad("%w", err)
 	}
 	return errs
+}
+
+// prefixed puts the key in front of each error that was joined.
+func prefixed(key string, err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{fmt.Errorf("%s%w", key, err)}
+	}
+	for _, e := range joined.Unwrap() {
+		all = append(all, fmt.Errorf("%s%w", key, e))
+	}
+	return all
 }
 
 // snooping returns the configuration of the domain's membership table, but for

@@ -65,11 +65,15 @@ func newPipeline(a *Agent) (*pipeline, error) {
 	return p, nil
 }
 
-// tell adds an event of the agent itself. It takes over ev.Sources.
+// tell adds an event of the agent itself, which happens now if it says no time.
+// It takes over ev.Sources.
 func (p *pipeline) tell(ev bpf.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ev.Time, ev.Ring, ev.Seq = time.Now(), bpf.AgentRing, p.seq
+	if ev.Time.IsZero() {
+		ev.Time = time.Now()
+	}
+	ev.Ring, ev.Seq = bpf.AgentRing, p.seq
 	p.seq++
 	p.made[ev.Kind]++
 	if len(p.pending) >= maxPending {

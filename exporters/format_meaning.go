@@ -67,6 +67,16 @@ var meanings = map[string]meaning{
 	"loss.queue":  {"Events lost in a queue", medium, true},
 	"loss.spool":  {"Events lost in a spool", medium, true},
 	"loss.export": {"Events lost in export", medium, true},
+
+	"stream.first":          {"Multicast stream observed", info, false},
+	"stream.source_added":   {"Multicast group has another source", low, false},
+	"stream.source_changed": {"Multicast group changed its source", low, false},
+	"stream.silent":         {"Multicast stream silent", medium, true},
+	"stream.resumed":        {"Multicast stream resumed", info, false},
+	"stream.ttl_changed":    {"Multicast stream changed its TTL", low, false},
+	"stream.dscp_changed":   {"Multicast stream changed its DSCP", low, false},
+	"stream.ended":          {"Multicast stream ended", info, false},
+	"stream.refused":        {"Multicast streams not counted apart", medium, true},
 }
 
 func (s subject) meaning() meaning {

@@ -121,6 +121,15 @@ var ocsfClasses = map[string]ocsfClass{
 	"replication.fanout":     {networkActivity, 6, 1, 1}, // traffic, allowed
 	"replication.periodic":   {networkActivity, 6, 1, 1},
 	"replication.sample":     {networkActivity, 6, 1, 1},
+	"stream.first":           {networkActivity, 1, 0, 0},
+	"stream.source_added":    {networkActivity, 1, 0, 0},
+	"stream.source_changed":  {networkActivity, 1, 0, 0},
+	"stream.silent":          {networkActivity, 99, 0, 0},
+	"stream.resumed":         {networkActivity, 6, 0, 0},
+	"stream.ttl_changed":     {networkActivity, 99, 0, 0},
+	"stream.dscp_changed":    {networkActivity, 99, 0, 0},
+	"stream.ended":           {networkActivity, 2, 0, 0},
+	"stream.refused":         {networkActivity, 99, 0, 0},
 	"drop.packet":            {networkActivity, 6, 2, 6},  // traffic, denied, dropped
 	"drop.copy":              {networkActivity, 4, 1, 27}, // fail, allowed, error
 	"membership.joined":      {networkActivity, 1, 0, 0},

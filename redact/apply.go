@@ -63,6 +63,8 @@ func check(e *bpf.Event) failure {
 		return unknownProtocol
 	case e.FilterMode != "" && !oneOf(filterModes, e.FilterMode):
 		return unknownFilterMode
+	case e.Direction != "" && !oneOf(directions, e.Direction):
+		return unknownDirection
 	case e.Time.Before(firstTime) || e.Time.After(lastTime):
 		return badTime
 	}
@@ -124,8 +126,19 @@ func (w *writer) fill(e *bpf.Event, from *origin) {
 	w.number(fieldFailures, e.Failures)
 	w.number(fieldSuppressed, e.Suppressed)
 	w.number(fieldLost, e.Lost)
+	w.observed(e)
 	w.always(fieldRing, uint64(e.Ring))
 	w.always(fieldSeq, e.Seq)
+}
+
+// observed sets what only events of observed streams have.
+func (w *writer) observed(e *bpf.Event) {
+	w.word(fieldDirection, e.Direction)
+	w.number(fieldTTL, uint64(e.TTL))
+	w.number(fieldPrevTTL, uint64(e.PrevTTL))
+	w.number(fieldDSCP, uint64(e.DSCP))
+	w.number(fieldPrevDSCP, uint64(e.PrevDSCP))
+	w.number(fieldSilence, e.SilenceNS)
 }
 
 // keeps reports whether a field that has a value is kept, and counts it if not.

@@ -12,6 +12,7 @@ const (
 	unknownAction
 	unknownProtocol
 	unknownFilterMode
+	unknownDirection
 	badReason
 	badTime
 	badLabels
@@ -25,6 +26,7 @@ var failureNames = [numFailures]string{
 	unknownAction:     "unknown_action",
 	unknownProtocol:   "unknown_protocol",
 	unknownFilterMode: "unknown_filter_mode",
+	unknownDirection:  "unknown_direction",
 	badReason:         "bad_reason",
 	badTime:           "bad_time",
 	badLabels:         "bad_labels",

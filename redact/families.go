@@ -130,6 +130,29 @@ const (
 	HistoryLost
 	JoinLatency
 	LeaveLatency
+	ObservedPackets
+	ObservedBytes
+	ObservedLastSeen
+	ObservedPeakPackets
+	ObservedPeakBytes
+	ObservedLongestGap
+	ObservedGaps
+	ObservedTTL
+	ObservedDSCP
+	ObservedChanges
+	ObservedSources
+	ObservedGroupState
+	ObservedMemberships
+	ObservedBridgePorts
+	ObservedMessages
+	ObservedMessageErrors
+	ObservedQuerierInfo
+	ObservedQuerierLastSeen
+	ObservedRoutePackets
+	ObservedRouteBytes
+	ObservedRouteWrongInterface
+	ObservedInterfaces
+	ObserveFailures
 	numFamilies
 )
 
@@ -144,11 +167,15 @@ var (
 	byKind      = LabelInfo{"kind", Public}
 	byExporter  = LabelInfo{"exporter", Public}
 	byStage     = LabelInfo{"stage", Public}
+	byDirection = LabelInfo{"direction", Public}
 
 	groupLabels  = []LabelInfo{byDomain, byVLAN, byGroup}
 	portLabels   = []LabelInfo{byDomain, byVLAN, byGroup, byInterface}
 	sourceLabels = []LabelInfo{byDomain, byVLAN, byGroup, bySource}
 	dropLabels   = []LabelInfo{byDomain, byVLAN, byGroup, byReason}
+
+	observedLabels = []LabelInfo{byInterface, byDirection, byVLAN, byGroup, bySource}
+	routeLabels    = []LabelInfo{byInterface, byGroup, bySource}
 )
 
 var families = [numFamilies]FamilyInfo{
@@ -228,12 +255,50 @@ var families = [numFamilies]FamilyInfo{
 	APIStreams: {"fanlight_api_streams", "fanlight.api.streams", "Clients of the local API that read events now.", GaugeType, "clients", nil},
 	APIStreamLost: {"fanlight_api_stream_lost_total", "fanlight.api.stream.lost", "Events that clients of the local API were told they do not get: slow_reader, the client fell behind all that is kept; missing, they were lost before.", CounterType, "events",
 		[]LabelInfo{byReason}},
-	HistoryEvents: {"fanlight_history_events", "fanlight.history.events", "Events that the history holds.", GaugeType, "events", nil},
-	HistoryBytes:  {"fanlight_history_bytes", "fanlight.history", "Size of the history, in memory or on disk.", GaugeType, "bytes", nil},
-	HistorySince:  {"fanlight_history_since_timestamp_seconds", "fanlight.history.since.timestamp", "From when on the history holds all events.", GaugeType, "seconds", nil},
-	HistoryLost:   {"fanlight_history_lost_total", "fanlight.history.lost", "Events of the history that were dropped though there was room: the disk failed, or what it held came back damaged.", CounterType, "events", nil},
-	JoinLatency:   {"fanlight_join_latency_seconds", "fanlight.join.latency", "Time from the arrival of a report to the first packet that was copied to the new subscriber.", HistogramType, "seconds", nil},
-	LeaveLatency:  {"fanlight_leave_latency_seconds", "fanlight.leave.latency", "Time from the arrival of a leave to the last packet that was copied to the subscriber.", HistogramType, "seconds", nil},
+	HistoryEvents:    {"fanlight_history_events", "fanlight.history.events", "Events that the history holds.", GaugeType, "events", nil},
+	HistoryBytes:     {"fanlight_history_bytes", "fanlight.history", "Size of the history, in memory or on disk.", GaugeType, "bytes", nil},
+	HistorySince:     {"fanlight_history_since_timestamp_seconds", "fanlight.history.since.timestamp", "From when on the history holds all events.", GaugeType, "seconds", nil},
+	HistoryLost:      {"fanlight_history_lost_total", "fanlight.history.lost", "Events of the history that were dropped though there was room: the disk failed, or what it held came back damaged.", CounterType, "events", nil},
+	JoinLatency:      {"fanlight_join_latency_seconds", "fanlight.join.latency", "Time from the arrival of a report to the first packet that was copied to the new subscriber.", HistogramType, "seconds", nil},
+	LeaveLatency:     {"fanlight_leave_latency_seconds", "fanlight.leave.latency", "Time from the arrival of a leave to the last packet that was copied to the subscriber.", HistogramType, "seconds", nil},
+	ObservedPackets:  {"fanlight_observed_packets_total", "fanlight.observed.packets", "Datagrams of the stream seen on the interface. Without a group: of streams that had no room of their own, or are forgotten.", CounterType, "packets", observedLabels},
+	ObservedBytes:    {"fanlight_observed_bytes_total", "fanlight.observed.bytes", "Frame bytes of the stream seen on the interface, without FCS.", CounterType, "bytes", observedLabels},
+	ObservedLastSeen: {"fanlight_observed_last_seen_timestamp_seconds", "fanlight.observed.last_seen.timestamp", "When the stream's last packet passed.", GaugeType, "seconds", observedLabels},
+	ObservedPeakPackets: {"fanlight_observed_peak_packets", "fanlight.observed.peak.packets", "Most datagrams of the stream in one window since the last scrape.", GaugeType, "packets",
+		withLabel(observedLabels, LabelInfo{"window", Public})},
+	ObservedPeakBytes: {"fanlight_observed_peak_bytes", "fanlight.observed.peak", "Most frame bytes of the stream in one window since the last scrape.", GaugeType, "bytes",
+		withLabel(observedLabels, LabelInfo{"window", Public})},
+	ObservedLongestGap: {"fanlight_observed_longest_gap_seconds", "fanlight.observed.longest_gap", "Longest time between two packets of the stream since the last scrape.", GaugeType, "seconds", observedLabels},
+	ObservedGaps: {"fanlight_observed_gaps_total", "fanlight.observed.gaps", "Times between two packets of the stream of at most le seconds, for histogram_quantile.", CounterType, "gaps",
+		withLabel(observedLabels, LabelInfo{"le", Public})},
+	ObservedTTL:  {"fanlight_observed_ttl", "fanlight.observed.ttl", "TTL or hop limit of the stream's last packet.", GaugeType, "", observedLabels},
+	ObservedDSCP: {"fanlight_observed_dscp", "fanlight.observed.dscp", "DSCP of the stream's last packet.", GaugeType, "", observedLabels},
+	ObservedChanges: {"fanlight_observed_changes_total", "fanlight.observed.changes", "Changes of the stream's TTL or DSCP from one packet to the next.", CounterType, "changes",
+		withLabel(observedLabels, LabelInfo{"field", Public})},
+	ObservedSources: {"fanlight_observed_sources", "fanlight.observed.sources", "Sources of the group that are not silent.", GaugeType, "sources", []LabelInfo{byInterface, byDirection, byVLAN, byGroup}},
+	ObservedGroupState: {"fanlight_observed_group_state", "fanlight.observed.group.state", "1 for the state of the group on the interface: ok, silent (somebody subscribes, nothing arrives) or unsubscribed (data arrives, nobody is known to want it).", GaugeType, "",
+		[]LabelInfo{byInterface, byVLAN, byGroup, {"state", Public}}},
+	ObservedMemberships: {"fanlight_observed_memberships", "fanlight.observed.memberships", "Sockets and other users of this host that joined the group on the interface.", GaugeType, "users", []LabelInfo{byInterface, byGroup}},
+	ObservedBridgePorts: {"fanlight_observed_bridge_ports", "fanlight.observed.bridge.ports", "Ports of the Linux bridge that its database has for the group.", GaugeType, "ports", []LabelInfo{byInterface, byVLAN, byGroup}},
+	ObservedMessages: {"fanlight_observed_igmp_messages_total", "fanlight.observed.igmp.messages", "IGMP, MLD and PIM messages that passed the interface.", CounterType, "messages",
+		[]LabelInfo{byInterface, byDirection, {"type", Public}, {"version", Public}}},
+	ObservedMessageErrors: {"fanlight_observed_igmp_errors_total", "fanlight.observed.igmp.errors", "IGMP, MLD and PIM messages that passed the interface and broke a rule, by reason.", CounterType, "messages",
+		[]LabelInfo{byInterface, byDirection, byReason}},
+	ObservedQuerierInfo: {"fanlight_observed_querier_info", "fanlight.observed.querier.info", "Queriers heard on the interface; the value is 1.", GaugeType, "",
+		[]LabelInfo{byInterface, byVLAN, {"address", QuerierAddress}, {"version", Public}}},
+	ObservedQuerierLastSeen: {"fanlight_observed_querier_last_seen_timestamp_seconds", "fanlight.observed.querier.last_seen.timestamp", "When the querier's last query passed.", GaugeType, "seconds",
+		[]LabelInfo{byInterface, byVLAN, {"address", QuerierAddress}}},
+	ObservedRoutePackets:        {"fanlight_observed_route_packets_total", "fanlight.observed.route.packets", "Packets that the kernel's multicast route forwarded, by the interface that they come from.", CounterType, "packets", routeLabels},
+	ObservedRouteBytes:          {"fanlight_observed_route_bytes_total", "fanlight.observed.route.bytes", "Bytes that the kernel's multicast route forwarded.", CounterType, "bytes", routeLabels},
+	ObservedRouteWrongInterface: {"fanlight_observed_route_wrong_interface_total", "fanlight.observed.route.wrong_interface", "Packets of the kernel's multicast route that came in on another interface than its own.", CounterType, "packets", routeLabels},
+	ObservedInterfaces:          {"fanlight_observed_interfaces", "fanlight.observed.interfaces", "Interfaces that are observed now.", GaugeType, "interfaces", nil},
+	ObserveFailures: {"fanlight_observe_failures_total", "fanlight.observe.failures", "What observing missed, by reason: table_full (counted without its stream), malformed, rate_limited and ring_full (messages), attach, unsupported_device, read.", CounterType, "failures",
+		[]LabelInfo{byReason}},
+}
+
+// withLabel returns the labels and one more.
+func withLabel(labels []LabelInfo, more LabelInfo) []LabelInfo {
+	return append(labels[:len(labels):len(labels)], more)
 }
 
 // Info returns the family's description.

@@ -78,13 +78,19 @@ const (
 	fieldFailures
 	fieldSuppressed
 	fieldLost
+	fieldDirection
+	fieldTTL
+	fieldPrevTTL
+	fieldDSCP
+	fieldPrevDSCP
+	fieldSilence
 	fieldRing
 	fieldSeq
 	numFields
 )
 
 var (
-	hostKinds    = []bpf.Kind{bpf.KindReplication, bpf.KindDrop, bpf.KindMembership, bpf.KindLoss}
+	hostKinds    = []bpf.Kind{bpf.KindReplication, bpf.KindDrop, bpf.KindMembership, bpf.KindLoss, bpf.KindStream}
 	querierKinds = []bpf.Kind{bpf.KindQuerier}
 )
 
@@ -153,7 +159,7 @@ var fields = [numFields]Field{
 		OTel: "fanlight.group_class", ECS: "fanlight.group_class", OCSF: "unmapped.group_class",
 		CEF: "fanlightGroupClass", LEEF: "groupClass",
 	}},
-	fieldInterface: {Name: "interface", Event: "Interface", Class: Interface, Type: TypeName, Help: "ingress port; of a lost copy or a membership, the subscriber's port", Names: Names{
+	fieldInterface: {Name: "interface", Event: "Interface", Class: Interface, Type: TypeName, Help: "ingress port; of a lost copy or a membership, the subscriber's port; of a stream, where it was observed", Names: Names{
 		OTel: "fanlight.interface", ECS: "observer.ingress.interface.name", OCSF: "network_observation_point.interface_name|unmapped.interface",
 		CEF: "deviceInboundInterface", LEEF: "interface", IPFIX: []Element{{"interfaceName", 82}},
 	}},
@@ -220,6 +226,30 @@ var fields = [numFields]Field{
 	fieldLost: {Name: "lost_events", Event: "Lost", Class: Counter, Type: TypeNumber, Help: "how many events were lost", Names: Names{
 		OTel: "fanlight.lost_events", ECS: "fanlight.lost_events", OCSF: "unmapped.lost_events",
 		CEF: "fanlightLostEvents", LEEF: "lostEvents",
+	}},
+	fieldDirection: {Name: "direction", Event: "Direction", Class: Public, Type: TypeWord, Help: "which way an observed stream goes through the interface: receive or transmit", Names: Names{
+		OTel: "fanlight.direction", ECS: "fanlight.direction", OCSF: "unmapped.direction",
+		CEF: "fanlightDirection", LEEF: "direction",
+	}},
+	fieldTTL: {Name: "ttl", Event: "TTL", Class: Counter, Type: TypeNumber, Help: "TTL or hop limit of an observed stream's last packet", Names: Names{
+		OTel: "fanlight.ttl", ECS: "fanlight.ttl", OCSF: "unmapped.ttl",
+		CEF: "fanlightTtl", LEEF: "ttl", IPFIX: []Element{{"ipTTL", 192}},
+	}},
+	fieldPrevTTL: {Name: "previous_ttl", Event: "PrevTTL", Class: Counter, Type: TypeNumber, Help: "and before the change", Names: Names{
+		OTel: "fanlight.previous_ttl", ECS: "fanlight.previous_ttl", OCSF: "unmapped.previous_ttl",
+		CEF: "fanlightPreviousTtl", LEEF: "previousTtl",
+	}},
+	fieldDSCP: {Name: "dscp", Event: "DSCP", Class: Counter, Type: TypeNumber, Help: "DSCP of an observed stream's last packet", Names: Names{
+		OTel: "fanlight.dscp", ECS: "fanlight.dscp", OCSF: "unmapped.dscp",
+		CEF: "fanlightDscp", LEEF: "dscp", IPFIX: []Element{{"ipDiffServCodePoint", 195}},
+	}},
+	fieldPrevDSCP: {Name: "previous_dscp", Event: "PrevDSCP", Class: Counter, Type: TypeNumber, Help: "and before the change", Names: Names{
+		OTel: "fanlight.previous_dscp", ECS: "fanlight.previous_dscp", OCSF: "unmapped.previous_dscp",
+		CEF: "fanlightPreviousDscp", LEEF: "previousDscp",
+	}},
+	fieldSilence: {Name: "silence_ns", Event: "SilenceNS", Class: Counter, Type: TypeNumber, Help: "nanoseconds without a packet of an observed stream, so far or until it went on", Names: Names{
+		OTel: "fanlight.silence_ns", ECS: "fanlight.silence_ns", OCSF: "unmapped.silence_ns",
+		CEF: "fanlightSilenceNs", LEEF: "silenceNs",
 	}},
 	fieldRing: {Name: "ring", Event: "Ring", Class: Sequence, Type: TypeNumber, Help: "which numbering: a CPU, or 4294967295 for the agent itself", Names: Names{
 		OTel: "fanlight.ring", ECS: "fanlight.ring", OCSF: "unmapped.ring",

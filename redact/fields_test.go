@@ -95,7 +95,7 @@ func fullEvent(t *testing.T, kind bpf.Kind) bpf.Event {
 		}
 	}
 	e.Kind, e.Action, e.Group = kind, actionsOf[kind][0], netip.MustParseAddr("233.252.0.1")
-	e.Protocol, e.FilterMode = protocols[0], filterModes[0]
+	e.Protocol, e.FilterMode, e.Direction = protocols[0], filterModes[0], directions[0]
 	return e
 }
 

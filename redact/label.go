@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/fanlight-io/fanlight/bpf"
@@ -20,6 +21,7 @@ type Label struct {
 	text string
 	addr netip.Addr
 	vlan bpf.VLAN
+	upto time.Duration
 }
 
 type labelKind uint8
@@ -29,6 +31,7 @@ const (
 	nameLabel
 	addrLabel
 	vlanLabel
+	boundLabel
 )
 
 // Name is the value of a label that holds a name or a word.
@@ -40,6 +43,18 @@ func Addr(a netip.Addr) Label { return Label{kind: addrLabel, addr: a} }
 
 // VLAN is the value of a vlan label. Untagged leaves the label out.
 func VLAN(v bpf.VLAN) Label { return Label{kind: vlanLabel, vlan: v} }
+
+// Bound is the value of an le label: the upper bound of a bucket, in seconds; 0
+// means that there is none.
+func Bound(upto time.Duration) Label { return Label{kind: boundLabel, upto: upto} }
+
+// bound is safe to show: a number can't carry a text.
+func (l Label) bound() string {
+	if l.upto <= 0 {
+		return "+Inf"
+	}
+	return strconv.FormatFloat(l.upto.Seconds(), 'g', -1, 64)
+}
 
 // Format hides the value, whatever the verb.
 func (l Label) Format(s fmt.State, _ rune) { io.WriteString(s, l.String()) }
@@ -105,6 +120,7 @@ func (p *Policy) labelTexts(info []LabelInfo, labels []Label) ([]string, failure
 	var iface string
 	for i, l := range labels {
 		switch c := info[i].Class; {
+		case l.kind == boundLabel && c == Public:
 		case l.kind == noLabel || l.kind != kindOf(c):
 			return nil, badLabels
 		case c == Group:
@@ -135,6 +151,9 @@ func (p *Policy) labelTexts(info []LabelInfo, labels []Label) ([]string, failure
 
 func (p *Policy) labelText(c Class, l Label, match uint64) (text string, ok bool) {
 	f, isField := fieldOf(c)
+	if l.kind == boundLabel {
+		return l.bound(), true
+	}
 	if !isField { // words of the program itself
 		ok = c != Public || isIdentifier(l.text)
 		if profiles[p.cfg.profile()][c] != keep || !ok {

@@ -48,6 +48,12 @@ type rawEvent struct {
 	Failures      uint64       `json:"failed_copies"`
 	Suppressed    uint64       `json:"suppressed_events"`
 	Lost          uint64       `json:"lost_events"`
+	Direction     string       `json:"direction"`
+	TTL           uint8        `json:"ttl"`
+	PrevTTL       uint8        `json:"previous_ttl"`
+	DSCP          uint8        `json:"dscp"`
+	PrevDSCP      uint8        `json:"previous_dscp"`
+	SilenceNS     uint64       `json:"silence_ns"`
 	Ring          uint32       `json:"ring"`
 	Seq           uint64       `json:"seq"`
 }
@@ -93,5 +99,7 @@ func ParseEvent(raw []byte) (e bpf.Event, err error) {
 	e.FanOut, e.PrevFanOut = in.FanOut, in.PrevFanOut
 	e.Packets, e.Bytes, e.Copies, e.CopyBytes = in.Packets, in.Bytes, in.Copies, in.CopyBytes
 	e.Failures, e.Suppressed, e.Lost = in.Failures, in.Suppressed, in.Lost
+	e.Direction, e.SilenceNS = in.Direction, in.SilenceNS
+	e.TTL, e.PrevTTL, e.DSCP, e.PrevDSCP = in.TTL, in.PrevTTL, in.DSCP, in.PrevDSCP
 	return e, nil
 }

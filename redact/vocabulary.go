@@ -11,9 +11,11 @@ var (
 		bpf.KindMembership:  {"joined", "left", "expired", "changed", "refused"},
 		bpf.KindQuerier:     {"elected", "heard", "replaced", "lost", "router_learned", "router_expired"},
 		bpf.KindLoss:        {"ring", "decode", "redact", "queue", "spool", "export"},
+		bpf.KindStream:      {"first", "source_added", "source_changed", "silent", "resumed", "ttl_changed", "dscp_changed", "ended", "refused"},
 	}
 	protocols   = []string{"igmpv1", "igmpv2", "igmpv3", "mldv1", "mldv2", "pimv2", "mrd", "other", "static"}
 	filterModes = []string{"include", "exclude"}
+	directions  = []string{bpf.In.String(), bpf.Out.String()}
 )
 
 // Actions returns the actions that events of a kind may have.

@@ -55,6 +55,8 @@ func fitsWord(f field, s string) bool {
 		return oneOf(protocols, s)
 	case fieldFilterMode:
 		return oneOf(filterModes, s)
+	case fieldDirection:
+		return oneOf(directions, s)
 	}
 	return isIdentifier(s)
 }

@@ -26,6 +26,7 @@ func apiHandler(v viewer) *router {
 	mux.HandleFunc("GET /v1/groups/{group}", v.group)
 	mux.HandleFunc("GET /v1/subscribers", v.subscribers)
 	mux.HandleFunc("GET /v1/streams", v.streams)
+	mux.HandleFunc("GET /v1/observed", v.observed)
 	mux.HandleFunc("GET /v1/drops", v.drops)
 	mux.HandleFunc("GET /v1/top", v.top)
 	mux.HandleFunc("GET /v1/top/group", v.topOf)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fanlight-io/fanlight/bpf"
 	"github.com/fanlight-io/fanlight/collector"
+	observing "github.com/fanlight-io/fanlight/observe" // there is a verb observe
 )
 
 // errCannotForward: this host lacks what forwarding itself needs.
@@ -163,6 +164,7 @@ func inspect(cfg *config) (report, error) {
 	r.Findings = append(r.Findings, checkRights(set, netns)...)
 	r.Findings = append(r.Findings, checkBPFFS(dir))
 	r.Findings = append(r.Findings, checkFacilities(bpf.Probe())...)
+	r.Findings = append(r.Findings, checkFacilities(observing.Facilities())...)
 	if cfg != nil {
 		ports, err := checkPorts(cfg.Config)
 		if err != nil {

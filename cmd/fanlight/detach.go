@@ -19,7 +19,9 @@ func newDetach(e env) *cobra.Command {
 		Use:   "detach [--config FILE | --bpffs DIR]",
 		Short: "Take the datapath out of the kernel",
 		Long: `Detach ends forwarding: it removes the programs from all ports, and the pinned
-tables with members and counters. A running agent must be stopped first.`,
+tables with members and counters. It also removes what an agent that only
+observed left on interfaces when it was killed. A running agent must be stopped
+first.`,
 		Example: `  fanlight detach
   fanlight detach --config /etc/fanlight/fanlight.yaml
   fanlight detach --bpffs /sys/fs/bpf/other`,
@@ -46,12 +48,13 @@ tables with members and counters. A running agent must be stopped first.`,
 			if err := bpf.CheckDir(cfg.BPFFS); err != nil {
 				return err
 			}
-			if _, err := os.Stat(cfg.BPFFS); errors.Is(err, fs.ErrNotExist) {
-				fmt.Fprintf(e.stdout, "nothing of fanlight is pinned in %s\n", cfg.BPFFS)
-				return nil
-			}
+			_, err := os.Stat(cfg.BPFFS)
 			if err := collector.Detach(cfg); err != nil {
 				return err
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				fmt.Fprintf(e.stdout, "nothing of fanlight is pinned in %s\n", cfg.BPFFS)
+				return nil
 			}
 			fmt.Fprintf(e.stdout, "detached: nothing of fanlight is left in %s and on its ports\n", cfg.BPFFS)
 			return nil

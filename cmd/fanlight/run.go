@@ -30,7 +30,8 @@ func newRun(e env) *cobra.Command {
 		Use:   "run --config FILE",
 		Short: "Forward multicast between the ports of each domain",
 		Long: `Run attaches to the ports of each domain, learns by IGMP and MLD who wants
-which group, and replicates packets in the kernel to those ports.
+which group, and replicates packets in the kernel to those ports. Interfaces
+that 'observe' names are only looked at: nothing on them changes.
 
 SIGHUP reads the configuration again; a bad one is refused as a whole and the
 old one goes on. SIGTERM stops the agent; the kernel goes on forwarding to the
@@ -412,7 +413,11 @@ func run(ctx context.Context, e env, log *slog.Logger, path string, cfg config) 
 				return err
 			}
 		}
-		log.Info("forwarding", "metrics", s.metricsAddress())
+		doing := "forwarding"
+		if len(cfg.Domains) == 0 {
+			doing = "observing"
+		}
+		log.Info(doing, "metrics", s.metricsAddress())
 		if url := s.liveURL(); url != "" {
 			log.Info("live page", "url", url)
 		}

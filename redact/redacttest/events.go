@@ -101,6 +101,10 @@ func sample(kind bpf.Kind) bpf.Event {
 		e.Protocol, e.FilterMode, e.Sources, e.Ring = "igmpv3", "include", []netip.Addr{source4, host4}, bpf.AgentRing
 	case bpf.KindQuerier:
 		e.Interface, e.Host, e.HostMAC, e.Protocol, e.Ring = "p0", querier, bpf.MAC{2, 0, 0, 0, 0, 1}, "igmpv3", bpf.AgentRing
+	case bpf.KindStream:
+		e.Domain, e.Source, e.Group, e.Interface, e.VLAN = "", source4, group4, "eth0", bpf.MakeVLAN(100, 0)
+		e.Direction, e.Packets, e.Bytes, e.Ring = bpf.In.String(), 1000, 142000, bpf.AgentRing
+		e.TTL, e.PrevTTL, e.DSCP, e.PrevDSCP, e.SilenceNS = 15, 16, 34, 46, 12e9
 	case bpf.KindLoss:
 		e.Domain, e.Reason, e.Lost, e.Ring = "", "ring_full", 42, bpf.AgentRing
 	}
