@@ -1,13 +1,17 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"time"
+	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 )
 
 // EventReader reads the event rings of all CPUs. It is meant for one goroutine;
@@ -22,6 +26,8 @@ type EventReader struct {
 	// Bad counts records that could not be decoded, Gaps the events that
 	// sequence numbers show to be missing.
 	Bad, Gaps uint64
+	// Before is how many events earlier readers took out of these rings.
+	Before uint64
 }
 
 // NewEventReader returns a reader of d's events. Unread events of an earlier
@@ -29,6 +35,12 @@ type EventReader struct {
 func (d *Datapath) NewEventReader(names Names) (*EventReader, error) {
 	r := &EventReader{names: names, next: make([]uint64, len(d.rings)), seen: make([]bool, len(d.rings))}
 	for cpu, m := range d.rings {
+		taken, err := takenFrom(m)
+		if err != nil {
+			r.Close()
+			return nil, fmt.Errorf("look at event ring of CPU %d: %w", cpu, err)
+		}
+		r.Before += taken
 		ring, err := ringbuf.NewReader(m)
 		if err != nil {
 			r.Close()
@@ -38,6 +50,22 @@ func (d *Datapath) NewEventReader(names Names) (*EventReader, error) {
 		r.rings = append(r.rings, ring)
 	}
 	return r, nil
+}
+
+// eventRecordBytes is what an event takes in a ring: with a header of 8 bytes, in
+// multiples of 8.
+const eventRecordBytes = (8 + uint64(unsafe.Sizeof(wireEvent{})) + 7) &^ 7
+
+// takenFrom returns how many events were ever read from a ring. Its first page
+// holds the consumer's position, in bytes since it was made (struct bpf_ringbuf
+// in kernel/bpf/ringbuf.c).
+func takenFrom(ring *ebpf.Map) (uint64, error) {
+	page, err := unix.Mmap(ring.FD(), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return 0, err
+	}
+	taken := binary.NativeEndian.Uint64(page) / eventRecordBytes
+	return taken, unix.Munmap(page)
 }
 
 // Drain calls fn for each event that is in the rings now, oldest first within a

@@ -40,6 +40,10 @@ type pipeline struct {
 	seq     uint64
 	made    map[bpf.Kind]uint64
 
+	// What the kernel made that earlier agents took, or that was lost in their
+	// time: it is none of our sinks' business.
+	madeBefore, lostBefore uint64
+
 	overflow, bad, gaps atomic.Uint64
 	told                map[LossPoint]uint64
 }
@@ -62,6 +66,14 @@ func newPipeline(a *Agent) (*pipeline, error) {
 	if p.reader, err = a.dp.NewEventReader(a.names); err != nil {
 		return nil, errors.Join(err, p.outlet.Abandon())
 	}
+	counts, err := a.dp.EventCounts()
+	if err != nil {
+		return nil, errors.Join(err, p.reader.Close(), p.outlet.Abandon())
+	}
+	for _, c := range counts {
+		p.lostBefore += c.Lost
+	}
+	p.madeBefore = p.reader.Before + p.lostBefore
 	return p, nil
 }
 

@@ -56,6 +56,8 @@ func (p *pipeline) sinks() ([]SinkStatus, error) {
 	for _, n := range p.produced(counts) {
 		made += n
 	}
+	made -= p.madeBefore
+	shared[LossPoint{"ring", "full"}] -= p.lostBefore
 	for i := range list {
 		list[i].Produced = made
 		for at, n := range shared {

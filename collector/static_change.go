@@ -107,6 +107,9 @@ func (a *Agent) staticDomain(s *Static) (*domain, error) {
 	for _, d := range a.domains {
 		names = append(names, a.deps.showDomain(d.cfg.Name))
 	}
+	if s.Domain != "" {
+		return nil, fmt.Errorf("%w: %q is none of %s", ErrUnknownDomain, s.Domain, strings.Join(names, ", "))
+	}
 	return nil, fmt.Errorf("%w: name one of %s", ErrUnknownDomain, strings.Join(names, ", "))
 }
 
