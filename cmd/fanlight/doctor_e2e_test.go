@@ -175,3 +175,26 @@ func waitNamespace(t *testing.T, pid int, ns *lab.Namespace) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
+
+// TestDoctorSeesCopiesFail: a member that gets everything is told that another
+// port does not.
+func TestDoctorSeesCopiesFail(t *testing.T) {
+	n := labtest.New(t, labtest.Hosts("pub", "sub", "broken")...)
+	a := startAgent(t, n, "querier: {mode: on}")
+	a.receive(n.Host("sub"))
+	a.receive(n.Host("broken"))
+	a.waitSubscribers(2)
+	a.publish(n.Host("pub"))
+	port, err := n.Switch().Handle().LinkByName(n.Host("broken").Port)
+	if err == nil {
+		err = n.Switch().Handle().LinkSetDown(port)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.wait("copies fail", func(s series) bool { return s.sum("fanlight_copy_failures_total", "port_down") > 0 })
+	r, err := a.examine(n.Host("sub").Namespace())
+	if got := firstFinding(r); got != "agent_copies_fail" || !errors.Is(err, errFindings) {
+		t.Errorf("found %q first, %v\n%+v", got, err, r)
+	}
+}
