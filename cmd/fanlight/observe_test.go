@@ -87,27 +87,28 @@ func TestFilters(t *testing.T) {
 		}
 		return strings.Count(out, "\n")
 	}
-	replications, drops, members := 4, 2, 5
+	replications, drops, members, streams := 4, 2, 5, 9
 	for _, c := range []struct {
 		args string
 		want int
 	}{
 		{"", all},
 		{"--type drop", drops},
+		{"--type stream", streams},
 		{"--type drop --type membership", drops + members},
 		{"--type membership/joined", 1},
 		{"--not --type drop", all - drops},
 		{"--not --type drop --not --type membership", all - drops - members},
 		{"--type membership --not --type membership/joined", members - 1},
-		{"--group 233.252.0.7", replications + members},
-		{"--group 233.252.0.0/24", replications + members},
+		{"--group 233.252.0.7", replications + members + streams},
+		{"--group 233.252.0.0/24", replications + members + streams},
 		{"--group ff15::/16", drops},
-		{"--not --group 224.0.0.0/4", all - replications - members},
-		{"--source 192.0.2.0/24", 0},                   // a pseudonym stands there
-		{"--source " + source, replications + members}, // who list it, too
-		{"--source source_*", replications + drops + members},
+		{"--not --group 224.0.0.0/4", all - replications - members - streams},
+		{"--source 192.0.2.0/24", 0},                             // a pseudonym stands there
+		{"--source " + source, replications + members + streams}, // who list it, too
+		{"--source source_*", replications + drops + members + streams},
 		{"--interface p1", members},
-		{"--interface p*", all - drops - 6},
+		{"--interface p*", all - drops - streams - 6},
 		{"--subscriber p1", members},
 		{"--subscriber host_*", members},
 		{"--reason no_member", drops},
