@@ -44,7 +44,7 @@ func Addr(a netip.Addr) Label { return Label{kind: addrLabel, addr: a} }
 // VLAN is the value of a vlan label. Untagged leaves the label out.
 func VLAN(v bpf.VLAN) Label { return Label{kind: vlanLabel, vlan: v} }
 
-// Bound is the value of an le label: the upper bound of a bucket, in seconds; 0
+// Bound is the value of an up_to label: the upper bound of a bucket, in seconds; 0
 // means that there is none.
 func Bound(upto time.Duration) Label { return Label{kind: boundLabel, upto: upto} }
 
