@@ -44,17 +44,26 @@ packages:
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
+# What is fetched is kept for all checkouts of a user.
+DOWNLOADS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fanlight
+
+.PHONY: downloads
+downloads:
+	@mkdir -p .cache; for d in kafka otelcol kernels vulndb; do \
+	  [ -e .cache/$$d ] || { mkdir -p $(DOWNLOADS)/$$d && ln -sfn $(DOWNLOADS)/$$d .cache/$$d; }; done
+
 .PHONY: otelcol
 otelcol: .cache/otelcol/otelcol ## build the OpenTelemetry Collector that the tests send to (minutes, once)
 
 # Of a module of its own: fanlight's has none of its many dependencies.
-.cache/otelcol/otelcol: test/otelcol/main.go test/otelcol/go.mod test/otelcol/go.sum
+.cache/otelcol/otelcol: test/otelcol/main.go test/otelcol/go.mod test/otelcol/go.sum | downloads
 	cd test/otelcol && $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
 
 # Once they are there, nothing asks the network for them until the pom changes.
-.cache/kafka/.done: test/kafka/pom.xml | packages
-	@rm -rf .cache/kafka && mkdir -p .cache/kafka
-	mvn -q -B -ntp -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.cache/kafka
+.cache/kafka/.done: test/kafka/pom.xml | packages downloads
+	@cmp -s $< $@ || { rm -rf .cache/kafka/* && \
+	  mvn -q -B -ntp -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.cache/kafka && \
+	  cp $< $@; }
 	@touch $@
 
 .PHONY: generate
@@ -81,11 +90,11 @@ test-race: ## run the tests of what goroutines share under the race detector
 	CGO_ENABLED=1 $(GO) test -race -count=1 ./redact ./collector ./history ./live
 
 .PHONY: test-kernels
-test-kernels: ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
+test-kernels: downloads ## run the kernel programs' tests and the demo on Debian's 6.1, 6.12 and newest kernels, emulated
 	test/kernels/run.sh
 
 .PHONY: test-packages
-test-packages: ## install, upgrade and remove the package in a bare Debian 12 that boots under emulation (needs root)
+test-packages: downloads ## install, upgrade and remove the package in a bare Debian 12 that boots under emulation (needs root)
 	test/packages/run.sh
 
 .PHONY: bench
@@ -112,7 +121,7 @@ lint: vulncheck ## gofmt, vet, staticcheck, clang-format, govulncheck
 	$(CLANG_FORMAT) --dry-run -Werror bpf/*.h bpf/*.bpf.c test/bench/*.bpf.c
 
 .PHONY: vulncheck
-vulncheck: ## look for known vulnerabilities in what is linked
+vulncheck: downloads ## look for known vulnerabilities in what is linked
 	test/vulndb/index.sh $(VULNDB) .cache/vulndb
 	$(GO) tool govulncheck -db file://$(CURDIR)/.cache/vulndb/$(VULNDB) ./...
 
