@@ -270,7 +270,7 @@ func TestStaticRefused(t *testing.T) {
 		{"groups add VRRP", "2 groups are called", 1},
 		{"groups add 238.1.1.1", "'allow'", 1},
 		{"groups add 239.1.1.2", "limits.groups", 1},
-		{"groups add 239.1.1.1 --domain nowhere", "name one of lab", 1},
+		{"groups add 239.1.1.1 --domain nowhere", "\"nowhere\" is none of lab", 1},
 		{"groups add 239.1.1.1 --vlan 5000", "is no VLAN", 1},
 		{"subscribers add --group 239.1.1.1", "--interface NAME is needed", 2},
 		{"subscribers add" + at, "--group GROUP is needed", 2},
