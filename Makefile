@@ -83,6 +83,7 @@ test: deps lint check-generated test-go test-race test-kernels ## run all tests,
 
 .PHONY: test-go
 test-go: otelcol ## run the Go tests: unit, kernel programs, end to end in namespaces (needs root)
+	ALONE=1 REQUIRE_BPF=1 $(GO) test -count=1 -run TestJoinsAreFast ./cmd/fanlight
 	REQUIRE_BPF=1 $(GO) test -count=1 -p 1 -timeout 40m ./...
 
 .PHONY: test-race
